@@ -1,0 +1,64 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One folder of kernels, compiled once for each instruction set. RAVINE_ARCH is the machine built
+// for, where it is not this one.
+struct InstructionSet {
+  let name: String
+  let flags: [String]
+}
+
+#if arch(x86_64)
+let here = "x86_64"
+#else
+let here = "aarch64"
+#endif
+let instructionSets: [InstructionSet] =
+  [InstructionSet(name: "", flags: ["-DBASELINE"])]
+  + (Context.environment["RAVINE_ARCH"] ?? here == "x86_64"
+    ? [
+      InstructionSet(name: "AVX2", flags: ["-DAVX2", "-Xcc", "-march=x86-64-v3"]),
+      InstructionSet(
+        name: "AVX512",
+        flags: ["-DAVX512", "-Xcc", "-march=x86-64-v4", "-Xcc", "-mprefer-vector-width=512"]),
+    ] : [])
+
+let common: [SwiftSetting] = [
+  .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
+  .define("COUNT_BYTES", .when(configuration: .debug)),
+  .unsafeFlags(["-wmo", "-Xcc", "-ffp-contract=off", "-Xcc", "-fno-math-errno"]),
+]
+let cFlags: [CSetting] = [
+  .unsafeFlags(["-O2", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden"])
+]
+
+let package = Package(
+  name: "Ravine",
+  products: [
+    .library(name: "Ravine", targets: ["Ravine"]),
+    .library(name: "ravine-c", type: .static, targets: ["CABI"]),
+  ],
+  traits: [.trait(name: "Embedded", description: "Without the Swift runtime: the shipped library")],
+  targets: [
+    .systemLibrary(name: "CRavine", path: "include"),
+    .target(name: "CShims", cSettings: cFlags),
+  ]
+    + instructionSets.map {
+      .target(
+        name: "Kernels\($0.name)", dependencies: ["CShims"],
+        swiftSettings: common + [.unsafeFlags(["-Ounchecked"] + $0.flags)])
+    } + [
+      .target(
+        name: "Ravine",
+        dependencies: ["CRavine", "CShims"]
+          + instructionSets.map { .target(name: "Kernels\($0.name)") },
+        swiftSettings: common),
+      .target(
+        name: "CABI", dependencies: ["CRavine", "CShims", "Ravine"], swiftSettings: common),
+    ] + [
+      .testTarget(
+        name: "RavineTests", dependencies: ["Ravine", "Kernels", "CABI"],
+        resources: [.copy("Vectors")])
+    ],
+  cLanguageStandard: .gnu11
+)

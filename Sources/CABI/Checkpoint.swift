@@ -1,0 +1,73 @@
+import CRavine
+import CShims
+import Ravine
+
+@_cdecl("rvn_optimizer_save") @implementation
+public func rvn_optimizer_save(_ opt: OpaquePointer?, _ path: UnsafePointer<CChar>?) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    guard let path else { throw null("path") }
+    try optimizer.save(path)
+  }
+}
+
+@_cdecl("rvn_optimizer_load") @implementation
+public func rvn_optimizer_load(_ opt: OpaquePointer?, _ path: UnsafePointer<CChar>?) -> rvn_status {
+  rvn_optimizer_load_with(opt, path, nil, nil, 0, nil)
+}
+
+@_cdecl("rvn_optimizer_load_with") @implementation
+public func rvn_optimizer_load_with(
+  _ opt: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<rvn_load_options>?,
+  _ report: UnsafeMutablePointer<CChar>?, _ cap: Int, _ needed: UnsafeMutablePointer<Int>?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    guard let path else { throw null("path") }
+    if cap > 0, report == nil { throw null("report") }
+    var how = LoadOptions()
+    if let o = options?.pointee {
+      try check(o.struct_size, "rvn_load_options", least: MemoryLayout<rvn_load_options>.size)
+      how = LoadOptions(partial: o.partial != 0, params: o.params != 0, state: o.state != 0)
+    }
+    let differences = try optimizer.load(path, how)
+    try deliver(differences.start, differences.count, report, cap, needed, cutting: true)
+  }
+}
+
+@_cdecl("rvn_optimizer_read") @implementation
+public func rvn_optimizer_read(
+  _ opt: OpaquePointer?, _ index: Int, _ what: UnsafePointer<CChar>?, _ dtype: Int32,
+  _ out: UnsafeMutableRawPointer?, _ count: Int
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    let name = Text(try bytes(what, "what"))
+    guard out != nil || count == 0 else { throw null("out") }
+    var nothing: UInt64 = 0
+    try withUnsafeMutableBytes(of: &nothing) { (spare) throws(RavineError) in
+      try optimizer.read(index, name, dtype, out ?? spare.baseAddress.unsafelyUnwrapped, count)
+    }
+  }
+}
+
+@_cdecl("rvn_optimizer_write") @implementation
+public func rvn_optimizer_write(
+  _ opt: OpaquePointer?, _ index: Int, _ what: UnsafePointer<CChar>?, _ dtype: Int32,
+  _ source: UnsafeRawPointer?, _ count: Int
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    let name = Text(try bytes(what, "what"))
+    guard source != nil || count == 0 else { throw null("in") }
+    try withUnsafeBytes(of: 0 as UInt64) { (spare) throws(RavineError) in
+      try optimizer.write(index, name, dtype, source ?? spare.baseAddress.unsafelyUnwrapped, count)
+    }
+  }
+}
+
+@_cdecl("rvn_optimizer_slots") @implementation
+public func rvn_optimizer_slots(
+  _ opt: OpaquePointer?, _ index: Int, _ buf: UnsafeMutablePointer<CChar>?, _ cap: Int,
+  _ needed: UnsafeMutablePointer<Int>?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    try deliver(try optimizer.slots(index), buf, cap, needed)
+  }
+}

@@ -1,0 +1,101 @@
+import CRavine
+import CShims
+import Ravine
+
+/// Runs the body of an entry point: floating-point mode and memory are in order, and a failure
+/// becomes a status and a sentence.
+func enter(_ allocator: ravine_allocator?, _ body: () throws(RavineError) -> Void) -> rvn_status {
+  var scope = ravine_scope()
+  if var allocator { ravine_enter(&scope, &allocator) } else { ravine_enter(&scope, nil) }
+  var status = RVN_OK
+  do throws(RavineError) { try body() } catch {
+    status = error.status
+    say(error.message)
+  }
+  ravine_leave(&scope)
+  return status
+}
+
+/// Puts a sentence into this thread's buffer, cut at a whole character if it is too long.
+private func say(_ message: Text) {
+  let buffer = ravine_error_buffer().unsafelyUnwrapped
+  let room = Int(RAVINE_ERROR_SIZE) - 1
+  var n = min(message.bytes.count, room)
+  while n < message.bytes.count, n > 0, message.bytes[n] & 0xc0 == 0x80 { n -= 1 }
+  for i in 0..<n { buffer[i] = CChar(bitPattern: message.bytes[i]) }
+  buffer[n] = 0
+}
+
+func null(_ what: Text) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
+
+/// A handle's object, if the pointer is one: a magic word catches most that are not.
+func object(_ handle: OpaquePointer?) throws(RavineError) -> Optimizer {
+  guard let handle else { throw null("the optimizer") }
+  let box = Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+  guard box.magic == Handle.magic else {
+    throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not an optimizer, or it was destroyed")
+  }
+  return box.optimizer
+}
+
+final class Handle {
+  static let magic: UInt64 = 0x7261_7669_6e65_6f70
+  var magic = Handle.magic
+  let optimizer: Optimizer
+  init(_ optimizer: Optimizer) { self.optimizer = optimizer }
+}
+
+/// Runs an entry point of a handle, with its memory.
+func with(_ handle: OpaquePointer?, _ body: (Optimizer) throws(RavineError) -> Void) -> rvn_status {
+  var found: Optimizer?
+  let status = enter(nil) { () throws(RavineError) in found = try object(handle) }
+  guard let found else { return status }
+  return enter(found.allocator) { () throws(RavineError) in try body(found) }
+}
+
+/// Bytes of a C string.
+func bytes(_ text: UnsafePointer<CChar>?, _ what: Text, limit: Int = 1 << 16) throws(RavineError) -> [UInt8] {
+  guard let text else { throw null(what) }
+  let n = strnlen(text, limit + 1)
+  if n > limit { throw RavineError(RVN_ERR_ARGUMENT, "\(what) has more than \(limit) bytes") }
+  let raw = UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
+  return [UInt8](UnsafeBufferPointer(start: raw, count: n))
+}
+
+/// Text out, as the header describes under rvn_optimizer_recipe.
+func deliver(
+  _ text: Text, _ buffer: UnsafeMutablePointer<CChar>?, _ cap: Int, _ needed: UnsafeMutablePointer<Int>?
+) throws(RavineError) {
+  let failed: RavineError? = text.bytes.withUnsafeBufferPointer {
+    do throws(RavineError) { try deliver($0.baseAddress, $0.count, buffer, cap, needed) } catch {
+      return error
+    }
+    return nil
+  }
+  if let failed { throw failed }
+}
+
+func deliver(
+  _ text: UnsafePointer<UInt8>?, _ n: Int, _ buffer: UnsafeMutablePointer<CChar>?, _ cap: Int,
+  _ needed: UnsafeMutablePointer<Int>?, cutting: Bool = false
+) throws(RavineError) {
+  needed?.pointee = n + 1
+  guard cap > 0 else { return }
+  guard let buffer else { throw null("buf") }
+  let room = min(n, cap - 1)
+  for i in 0..<room { buffer[i] = CChar(bitPattern: text.unsafelyUnwrapped[i]) }
+  buffer[room] = 0
+  if room < n, !cutting {
+    throw RavineError(RVN_ERR_ARGUMENT, "the text needs \(n + 1) bytes, but cap is \(cap)")
+  }
+}
+
+/// Checks the size that a caller writes first in a struct. A caller built with an older header has
+/// a smaller one, with a newer header a larger one.
+func check(_ size: Int, _ name: Text, least: Int) throws(RavineError) {
+  if size < least || size > 4096 {
+    throw RavineError(
+      RVN_ERR_ARGUMENT,
+      "\(name).struct_size is \(size); set it to sizeof(\(name)), which is \(least) or more")
+  }
+}

@@ -1,0 +1,133 @@
+import CRavine
+import CShims
+import Ravine
+
+@_cdecl("rvn_last_error") @implementation
+public func rvn_last_error() -> UnsafePointer<CChar>? { UnsafePointer(ravine_error_buffer()) }
+
+@_cdecl("rvn_optimizer_create") @implementation
+public func rvn_optimizer_create(
+  _ recipe: UnsafePointer<CChar>?, _ out: UnsafeMutablePointer<OpaquePointer?>?
+) -> rvn_status {
+  rvn_optimizer_create_with(recipe, nil, out)
+}
+
+@_cdecl("rvn_optimizer_create_with") @implementation
+public func rvn_optimizer_create_with(
+  _ recipe: UnsafePointer<CChar>?, _ options: UnsafePointer<rvn_options>?,
+  _ out: UnsafeMutablePointer<OpaquePointer?>?
+) -> rvn_status {
+  var native = Options()
+  let status = enter(nil) { () throws(RavineError) in
+    guard let out else { throw null("out") }
+    out.pointee = nil
+    if let options { native = try read(options) }
+    _ = try Catalog.shared()
+  }
+  if status != RVN_OK { return status }
+  return enter(native.allocator) { () throws(RavineError) in
+    let handle = Handle(try Optimizer(try bytes(recipe, "recipe"), native))
+    if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
+    out?.pointee = OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
+  }
+}
+
+private func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> Options {
+  let o = options.pointee
+  try check(o.struct_size, "rvn_options", least: MemoryLayout<rvn_options>.size)
+  guard (o.allocate == nil) == (o.deallocate == nil) else {
+    throw RavineError(RVN_ERR_ARGUMENT, "rvn_options: allocate and deallocate are given together or not at all")
+  }
+  guard o.threads >= -1, o.threads <= 256 else {
+    throw RavineError(
+      RVN_ERR_ARGUMENT,
+      "rvn_options.threads is \(o.threads); -1 (as rvn_set_threads says), 0 (as many as pay) to 256 are allowed")
+  }
+  var native = Options()
+  native.allocator = ravine_allocator(
+    allocate: o.allocate, deallocate: o.deallocate, user: o.allocator_user)
+  native.parallelFor = o.parallel_for
+  native.parallelUser = o.parallel_user
+  native.threads = o.threads < 0 ? nil : Int(o.threads)
+  return native
+}
+
+@_cdecl("rvn_optimizer_add") @implementation
+public func rvn_optimizer_add(
+  _ opt: OpaquePointer?, _ tensor: UnsafePointer<rvn_tensor>?, _ index: UnsafeMutablePointer<Int>?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    guard let t = tensor?.pointee else { throw null("tensor") }
+    try check(t.struct_size, "rvn_tensor", least: MemoryLayout<rvn_tensor>.size)
+    let i = try optimizer.add(
+      TensorDescription(
+        name: t.name, data: t.data, grad: t.grad, type: t.dtype, gradType: t.grad_dtype,
+        rank: t.rank, shape: t.shape))
+    index?.pointee = i
+  }
+}
+
+@_cdecl("rvn_optimizer_step") @implementation
+public func rvn_optimizer_step(
+  _ opt: OpaquePointer?, _ input: UnsafePointer<rvn_step_input>?,
+  _ report: UnsafeMutablePointer<rvn_step_report>?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    if let report {
+      try check(
+        report.pointee.struct_size, "rvn_step_report", least: MemoryLayout<rvn_step_report>.size)
+    }
+    var grads: UnsafeBufferPointer<UnsafeRawPointer?>?
+    if let input {
+      let i = input.pointee
+      try check(i.struct_size, "rvn_step_input", least: MemoryLayout<rvn_step_input>.size)
+      if let given = i.grads {
+        grads = UnsafeBufferPointer(start: given, count: max(0, i.grad_count))
+      } else if i.grad_count != 0 {
+        throw RavineError(RVN_ERR_ARGUMENT, "grads is NULL, but grad_count is \(i.grad_count)")
+      }
+    }
+    let done = try optimizer.step(grads, reporting: report != nil)
+    guard let report else { return }
+    report.pointee.step = done.step
+    report.pointee.lr = done.lr
+    report.pointee.grad_norm = done.gradNorm
+    report.pointee.clip_scale = done.clipScale
+    report.pointee.update_norm = done.updateNorm
+    report.pointee.nonfinite = done.nonfinite
+    report.pointee.skipped = done.skipped.rawValue
+    report.pointee.reserved = 0
+  }
+}
+
+@_cdecl("rvn_optimizer_destroy") @implementation
+public func rvn_optimizer_destroy(_ opt: OpaquePointer?) {
+  guard let opt else { return }
+  let box = Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(opt))
+  guard box.takeUnretainedValue().magic == Handle.magic else { return }
+  box.takeUnretainedValue().magic = 0
+  box.release()
+}
+
+@_cdecl("rvn_optimizer_prepare") @implementation
+public func rvn_optimizer_prepare(_ opt: OpaquePointer?) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in try optimizer.prepare() }
+}
+
+@_cdecl("rvn_optimizer_plan") @implementation
+public func rvn_optimizer_plan(
+  _ opt: OpaquePointer?, _ buf: UnsafeMutablePointer<CChar>?, _ cap: Int,
+  _ needed: UnsafeMutablePointer<Int>?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    let text = try optimizer.describe()
+    try deliver(text.start, text.count, buf, cap, needed)
+  }
+}
+
+@_cdecl("rvn_optimizer_bind") @implementation
+public func rvn_optimizer_bind(
+  _ opt: OpaquePointer?, _ index: Int, _ data: UnsafeMutableRawPointer?, _ grad: UnsafeRawPointer?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in try optimizer.bind(index, data, grad) }
+}

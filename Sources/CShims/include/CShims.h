@@ -1,0 +1,5 @@
+#pragma once
+#include <string.h>
+#include "kernels.h"
+#include "lanes.h"
+#include "system.h"

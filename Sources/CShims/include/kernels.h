@@ -1,0 +1,53 @@
+/* The border between the library and its kernels: only C function pointers cross it, since
+ * Embedded Swift may emit Swift code into the importing module, under that module's CPU flags. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  RAVINE_BLOCK = 1024,         /* elements of a block, the unit of everything */
+  RAVINE_MAX_ENTRIES = 128,    /* rules, stages or other rows of a table of kernels */
+  RAVINE_MAX_SLOTS = 8,        /* state slots of a rule */
+  RAVINE_MAX_MEASURES = 4,     /* measurements of a rule */
+  RAVINE_MAX_CONSTANTS = 256,  /* bytes of a rule's or a stage's per-step scalars */
+};
+
+/* One block or more through a rule. Counts are multiples of 16; pointers are to the arithmetic
+ * type (float or double). */
+typedef struct ravine_rule_call {
+  const void *constants; /* the rule's per-step scalars */
+  const void *p;
+  void *out;             /* new parameters; may be p; NULL: measure only */
+  const void *g;
+  double factor;         /* multiplies g */
+  void *const *state;    /* one array a slot, of the arithmetic type */
+  const intptr_t *masks; /* one a slot: -1, or 0 for a slot that is one dummy group */
+  size_t count;
+  size_t valid;          /* elements that are not padding: sums leave the rest out */
+  double *sums;          /* sweep: NULL, or to receive the sums of squares of g and of the update;
+                            measure: one for each measurement */
+} ravine_rule_call;
+
+typedef void (*ravine_rule_kernel)(const ravine_rule_call *);
+/* out = stage(in * factor) */
+typedef void (*ravine_stage_kernel)(const void *constants, const void *in, double factor, void *out,
+                                    size_t count);
+/* out[b] = the measurement of block b, which starts at x + b * RAVINE_BLOCK elements */
+typedef void (*ravine_measure_kernel)(const void *x, size_t blocks, size_t count, double *out);
+typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
+
+/* The kernels of one instruction set: arrays of pairs, arithmetic in float at 2 i, in double at
+ * 2 i + 1. */
+typedef struct ravine_kernels {
+  ravine_rule_kernel *rule;       /* by place in the table of rules */
+  ravine_stage_kernel *stage;     /* by place in the table of stages; the last pair only scales */
+  ravine_measure_kernel *measure; /* by Measurement */
+  ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
+  ravine_convert_kernel *store;
+} ravine_kernels;
+
+void ravine_kernels_baseline(ravine_kernels *);
+#if defined(__x86_64__)
+void ravine_kernels_avx2(ravine_kernels *);
+void ravine_kernels_avx512(ravine_kernels *);
+#endif

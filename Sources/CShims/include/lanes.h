@@ -1,0 +1,73 @@
+/* Sixteen lanes in one expression: what Swift's SIMD types would do one lane at a time. */
+#pragma once
+#include <stdint.h>
+
+#define RAVINE_LANES static inline __attribute__((always_inline))
+
+typedef float ravine_f32x16 __attribute__((ext_vector_type(16)));
+typedef double ravine_f64x16 __attribute__((ext_vector_type(16)));
+typedef double ravine_f64x8 __attribute__((ext_vector_type(8)));
+typedef uint16_t ravine_u16x16 __attribute__((ext_vector_type(16)));
+typedef uint32_t ravine_u32x16 __attribute__((ext_vector_type(16)));
+typedef int32_t ravine_i32x16 __attribute__((ext_vector_type(16)));
+
+RAVINE_LANES ravine_f32x16 ravine_sqrt_f32(ravine_f32x16 x) { return __builtin_elementwise_sqrt(x); }
+RAVINE_LANES ravine_f64x16 ravine_sqrt_f64(ravine_f64x16 x) { return __builtin_elementwise_sqrt(x); }
+RAVINE_LANES ravine_f64x16 ravine_magnitude(ravine_f64x16 x) { return __builtin_elementwise_abs(x); }
+/* By comparison: a where neither is greater. */
+RAVINE_LANES ravine_f64x8 ravine_greater(ravine_f64x8 a, ravine_f64x8 b) { return b > a ? b : a; }
+RAVINE_LANES ravine_f64x16 ravine_widen(ravine_f32x16 x) {
+  return __builtin_convertvector(x, ravine_f64x16);
+}
+RAVINE_LANES ravine_f32x16 ravine_narrow(ravine_f64x16 x) {
+  return __builtin_convertvector(x, ravine_f32x16);
+}
+
+/* bfloat16: the upper half of a float; rounded to nearest even; a NaN stays a (quiet) NaN. */
+RAVINE_LANES ravine_f32x16 ravine_from_bf16(ravine_u16x16 x) {
+  ravine_u32x16 bits = __builtin_convertvector(x, ravine_u32x16) << 16;
+  return (ravine_f32x16)bits;
+}
+RAVINE_LANES ravine_u16x16 ravine_to_bf16(ravine_f32x16 x) {
+  ravine_u32x16 bits = (ravine_u32x16)x;
+  ravine_u32x16 rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  ravine_u32x16 nan = (ravine_u32x16)(x != x);
+  ravine_u32x16 result = (rounded & ~nan) | (((bits >> 16) | 0x40u) & nan);
+  return __builtin_convertvector(result, ravine_u16x16);
+}
+
+#if defined(__F16C__) || defined(__aarch64__)
+typedef _Float16 ravine_f16x16 __attribute__((ext_vector_type(16)));
+RAVINE_LANES ravine_f32x16 ravine_from_f16(ravine_u16x16 x) {
+  return __builtin_convertvector((ravine_f16x16)x, ravine_f32x16);
+}
+RAVINE_LANES ravine_u16x16 ravine_to_f16(ravine_f32x16 x) {
+  return (ravine_u16x16)__builtin_convertvector(x, ravine_f16x16);
+}
+#else
+/* Without F16C a conversion would be a call for each lane, so it goes by integers. */
+RAVINE_LANES ravine_f32x16 ravine_from_f16(ravine_u16x16 x) {
+  ravine_u32x16 h = __builtin_convertvector(x, ravine_u32x16);
+  ravine_u32x16 sign = (h & 0x8000u) << 16, rest = (h & 0x7fffu) << 13;
+  /* Exponent and mantissa in place; the multiplication by 2^112 rebases the exponent, and makes
+   * subnormals normal. Infinity and NaN get the full exponent afterwards. */
+  ravine_f32x16 scaled = (ravine_f32x16)rest * 0x1p112f;
+  ravine_u32x16 special = (ravine_u32x16)(rest >= (0x7c00u << 13));
+  return (ravine_f32x16)(sign | (ravine_u32x16)scaled | (special & 0x7f800000u));
+}
+RAVINE_LANES ravine_u16x16 ravine_to_f16(ravine_f32x16 x) {
+  ravine_u32x16 bits = (ravine_u32x16)x, sign = (bits >> 16) & 0x8000u, a = bits & 0x7fffffffu;
+  /* Normal: rebase the exponent, round half to even by adding below the cut. */
+  ravine_u32x16 normal = (a + 0xc8000fffu + ((a >> 13) & 1u)) >> 13;
+  /* Subnormal (below 2^-14): adding 0.5 puts the 24-bit grid of a float at 2^-24, so that the
+   * addition itself rounds. */
+  ravine_u32x16 tiny = (ravine_u32x16)((ravine_f32x16)a + 0.5f) - 0x3f000000u;
+  ravine_u32x16 small = (ravine_u32x16)(a < 0x38800000u);
+  ravine_u32x16 large = (ravine_u32x16)(a >= 0x477ff000u), nan = (ravine_u32x16)(a > 0x7f800000u);
+  ravine_u32x16 r = (tiny & small) | (normal & ~small);
+  r = (r & ~large) | (0x7c00u & large & ~nan) | (0x7e00u & nan);
+  return __builtin_convertvector(r | sign, ravine_u16x16);
+}
+#endif
+
+RAVINE_LANES void ravine_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }

@@ -1,0 +1,51 @@
+import CShims
+
+/// An update rule that sees sixteen elements at a time.
+///
+/// `Hyper` is a struct of Doubles, one for each declared parameter in order (flags are 0 and 1,
+/// words their number); `State` a struct of `SIMD16<T>`, one for each declared slot. A slot that
+/// the recipe does not need (`Slot.when`) is handed in as one dummy group: read it only where its
+/// parameter is not 0.
+protocol LaneRule {
+  associatedtype T: Scalar
+  associatedtype Hyper
+  associatedtype State
+  #if BASELINE
+  static var declaration: Declaration { get }
+  #endif
+  static var zero: State { get }
+  /// The scalars of one step, in double precision; `t` counts this tensor's steps from 1.
+  init(_ h: Hyper, step t: Double)
+  /// Returns the new p.
+  func apply(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: inout State) -> SIMD16<T>
+}
+
+/// A rule that must know sums over a whole tensor before it can step, such as the norms of LAMB.
+/// `Measures` is a struct of `SIMD16<T>`, one for each declared measurement; the sum of squares of
+/// each over the tensor comes back in `settle`.
+protocol MeasuringRule: LaneRule {
+  associatedtype Measures
+  func measure(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: State) -> Measures
+  mutating func settle(_ sums: UnsafePointer<Double>)
+}
+
+/// A stage that changes gradients sixteen elements at a time, each by itself.
+protocol LaneStage {
+  associatedtype T: Scalar
+  associatedtype Hyper
+  init(_ h: Hyper)
+  func transform(_ g: SIMD16<T>) -> SIMD16<T>
+}
+
+/// What can be measured of a gradient over all tensors. The raw value is the row in the table of
+/// measuring kernels.
+public enum Measurement: Int32, Sendable {
+  case squares, absolutes, maximum, nonfinite
+}
+
+/// What a stage makes of its measurement.
+public enum Verdict: Equatable, Sendable {
+  case scale(Double)
+  case skip
+  case fail
+}

@@ -1,0 +1,135 @@
+#if BASELINE
+/// What a recipe can name, described once: the parser, `rvn_catalog_*`, the Python constructors,
+/// the reference page, the checkpoint layout and the parametrised tests all come from it.
+public struct Declaration: Sendable {
+  public enum Kind: Sendable { case rule, stage, schedule }
+
+  public let kind: Kind
+  public let name, summary, formula, reference, difference: StaticString
+  public let parameters: [Parameter]
+  public let slots: [Slot]
+  /// What a measuring rule measures over each tensor: the name of each sum of squares.
+  public let measures: [StaticString]
+
+  public init(
+    _ kind: Kind, _ name: StaticString, _ summary: StaticString, formula: StaticString,
+    reference: StaticString, difference: StaticString, parameters: [Parameter], slots: [Slot] = [],
+    measures: [StaticString] = []
+  ) {
+    self.kind = kind
+    self.name = name
+    self.summary = summary
+    self.formula = formula
+    self.reference = reference
+    self.difference = difference
+    self.parameters = parameters
+    self.slots = slots
+    self.measures = measures
+  }
+}
+
+/// A parameter of an entry, and the values it may take.
+public struct Parameter: Sendable {
+  public enum Kind: Int32, Sendable {
+    case number = 1, flag, word, count, list, schedule
+  }
+
+  public let name: StaticString
+  public let kind: Kind
+  /// nil: must be given. For a word its number in `words`.
+  public let initial: Double?
+  public let low, high: Double
+  public let lowOpen, highOpen: Bool
+  public let words: [StaticString]
+  public let summary: StaticString
+
+  public init(
+    _ name: StaticString, _ kind: Kind = .number, _ initial: Double? = nil, from low: Double = 0,
+    to high: Double = .infinity, lowOpen: Bool = false, highOpen: Bool = false,
+    words: [StaticString] = [], _ summary: StaticString
+  ) {
+    self.name = name
+    self.kind = kind
+    self.initial = initial
+    self.low = low
+    self.high = high
+    self.lowOpen = lowOpen
+    self.highOpen = highOpen
+    self.words = words
+    self.summary = summary
+  }
+}
+
+/// An array that a rule remembers, of the tensor's size.
+public struct Slot: Sendable {
+  public let name, summary: StaticString
+  /// The parameter that must not be 0 for the slot to exist; nil: always.
+  public let when: StaticString?
+  /// The parameter that the slot starts at; nil: 0.
+  public let initial: StaticString?
+
+  public init(
+    _ name: StaticString, when: StaticString? = nil, initial: StaticString? = nil,
+    _ summary: StaticString
+  ) {
+    self.name = name
+    self.when = when
+    self.initial = initial
+    self.summary = summary
+  }
+}
+
+/// A rule as the library sees it: its declaration, and its per-step scalars.
+public struct RuleEntry {
+  public let declaration: Declaration
+  public let hyperSize, stateSize, measuresSize: Int
+  /// Writes the scalars of a step for Float and for Double arithmetic.
+  public let constants: [(UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void]
+  /// Puts the measured sums into scalars that were written.
+  public let settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void]
+}
+
+/// A stage as the library sees it.
+public struct StageEntry {
+  public let declaration: Declaration
+  public let hyperSize: Int
+  public let constants: [(UnsafePointer<Double>, UnsafeMutableRawPointer) -> Void]
+  public let facts: (UnsafePointer<Double>) -> StageFacts
+  public let conclude: (UnsafePointer<Double>, Double) -> Verdict
+}
+
+/// What a stage does with these hyper-parameters.
+public struct StageFacts: Sendable {
+  /// What it must know of the whole gradient first.
+  public let measures: Measurement?
+  /// Whether what it concludes changes the gradient, and not only whether to step.
+  public let scales: Bool
+  /// Whether it changes lanes.
+  public let transforms: Bool
+  /// How many steps in a row it may skip.
+  public let limit: Double
+
+  public init(
+    measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
+    limit: Double = .infinity
+  ) {
+    self.measures = measures
+    self.scales = scales
+    self.transforms = transforms
+    self.limit = limit
+  }
+}
+
+/// What a stage's file says beside its lanes.
+protocol DeclaredStage: LaneStage {
+  static var declaration: Declaration { get }
+  static func facts(_ h: Hyper) -> StageFacts
+  static func conclude(_ h: Hyper, _ measured: Double) -> Verdict
+}
+
+extension DeclaredStage {
+  static func conclude(_ h: Hyper, _ measured: Double) -> Verdict { .scale(1) }
+}
+#else
+protocol DeclaredStage: LaneStage {}
+#endif

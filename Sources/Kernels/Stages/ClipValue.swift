@@ -1,0 +1,27 @@
+/// clip_value: limits each element of the gradient by itself.
+struct ClipValue<T: Scalar>: DeclaredStage {
+  #if BASELINE
+  static var declaration: Declaration {
+    Declaration(
+      .stage, "clip_value", "limits each element of the gradient to -max..max",
+      formula: "g <- min(max(g, -max), max)",
+      reference: "torch.nn.utils.clip_grad_value_; optax.clip",
+      difference: "Same as both. NaN stays NaN.",
+      parameters: [
+        Parameter("max", .number, nil, lowOpen: true, "the largest magnitude that passes")
+      ])
+  }
+
+  static func facts(_ h: Hyper) -> StageFacts { StageFacts(transforms: true) }
+  #endif
+
+  struct Hyper { var max: Double }
+  let max: T
+
+  init(_ h: Hyper) { max = T(h.max) }
+
+  @inline(__always)
+  func transform(_ g: SIMD16<T>) -> SIMD16<T> {
+    g.replacing(with: max, where: g .> max).replacing(with: -max, where: g .< -max)
+  }
+}

@@ -1,0 +1,120 @@
+import CShims
+
+/// Runs one rule over `count` elements, sixteen at a time; with `sums`, also adds up the squares
+/// of the gradient as it came and of the update.
+///
+/// Never inlined: calls inside a C thunk are not optimised as usual, and would stay calls.
+@inline(never)
+func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
+  let rule = call.pointee.constants.loadUnaligned(as: R.self)
+  let p = call.pointee.p.assumingMemoryBound(to: R.T.self)
+  let out = call.pointee.out.assumingMemoryBound(to: R.T.self)
+  let g = call.pointee.g.assumingMemoryBound(to: R.T.self)
+  let factor = R.T(call.pointee.factor)
+  let state = Slots<R>(call)
+  let count = call.pointee.count
+  let sums = call.pointee.sums
+  let valid = call.pointee.valid
+  var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
+  var i = 0
+  while i < count {
+    var s = state.load(i)
+    let old = loadLanes(p + i), gradient = loadLanes(g + i)
+    let new = rule.apply(old, gradient * factor, &s)
+    if sums != nil {
+      gradients += squares(gradient, valid: valid &- i)
+      updates += squares(old - new, valid: valid &- i)
+    }
+    storeLanes(new, out + i)
+    state.store(s, i)
+    i &+= group
+  }
+  if let sums {
+    sums[0] = total(gradients)
+    sums[1] = total(updates)
+  }
+}
+
+/// Measures for a rule: sums of squares over the elements, nothing written but the sums.
+@inline(never)
+func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
+  let rule = call.pointee.constants.loadUnaligned(as: R.self)
+  let p = call.pointee.p.assumingMemoryBound(to: R.T.self)
+  let g = call.pointee.g.assumingMemoryBound(to: R.T.self)
+  let factor = R.T(call.pointee.factor)
+  let state = Slots<R>(call)
+  let count = call.pointee.count, valid = call.pointee.valid
+  let measures = MemoryLayout<R.Measures>.size / MemoryLayout<SIMD16<R.T>>.size
+  guard let sums = call.pointee.sums else { return }
+  var acc: (SIMD8<Double>, SIMD8<Double>, SIMD8<Double>, SIMD8<Double>) = (.zero, .zero, .zero, .zero)
+  var i = 0
+  while i < count {
+    var m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, state.load(i))
+    withUnsafeBytes(of: &m) {
+      let lanes = $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: SIMD16<R.T>.self)
+      acc.0 += squares(lanes[0], valid: valid &- i)
+      if measures > 1 { acc.1 += squares(lanes[1], valid: valid &- i) }
+      if measures > 2 { acc.2 += squares(lanes[2], valid: valid &- i) }
+      if measures > 3 { acc.3 += squares(lanes[3], valid: valid &- i) }
+    }
+    i &+= group
+  }
+  sums[0] = total(acc.0)
+  if measures > 1 { sums[1] = total(acc.1) }
+  if measures > 2 { sums[2] = total(acc.2) }
+  if measures > 3 { sums[3] = total(acc.3) }
+}
+
+@inline(__always)
+func run<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>?) {
+  sweep(R.self, call.unsafelyUnwrapped)
+}
+
+@inline(__always)
+func run<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>?) {
+  let call = call.unsafelyUnwrapped
+  if call.pointee.out == nil { measure(R.self, call) } else { sweep(R.self, call) }
+}
+
+/// The state of a rule as it lies in memory: an array for each slot.
+struct Slots<R: LaneRule> {
+  let arrays: UnsafePointer<UnsafeMutableRawPointer?>
+  /// All ones for an array, zero for the one dummy group of a slot that the recipe does not need.
+  let masks: UnsafePointer<Int>
+
+  @inline(__always)
+  init(_ call: UnsafePointer<ravine_rule_call>) {
+    arrays = UnsafePointer(call.pointee.state.unsafelyUnwrapped)
+    masks = call.pointee.masks.unsafelyUnwrapped
+  }
+
+  @inline(__always)
+  static var lane: Int { MemoryLayout<SIMD16<R.T>>.size }
+  @inline(__always)
+  static var count: Int { MemoryLayout<R.State>.size / lane }
+
+  @inline(__always)
+  func at(_ k: Int, _ i: Int) -> UnsafeMutablePointer<R.T> {
+    arrays[k].unsafelyUnwrapped.assumingMemoryBound(to: R.T.self) + (i & masks[k])
+  }
+
+  @inline(__always)
+  func load(_ i: Int) -> R.State {
+    var s = R.zero
+    withUnsafeMutableBytes(of: &s) {
+      for k in 0..<Self.count {
+        $0.storeBytes(of: loadLanes(at(k, i)), toByteOffset: k &* Self.lane, as: SIMD16<R.T>.self)
+      }
+    }
+    return s
+  }
+
+  @inline(__always)
+  func store(_ s: R.State, _ i: Int) {
+    withUnsafeBytes(of: s) {
+      for k in 0..<Self.count {
+        storeLanes($0.load(fromByteOffset: k &* Self.lane, as: SIMD16<R.T>.self), at(k, i))
+      }
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import CShims
+
+/// Every rule, in the order that users see. Adding a rule adds its line here.
+/// (The closures are spelled out because a C function pointer cannot be made from a generic one.)
+@inline(__always)
+func eachRule<V: Visitor>(_ v: inout V) {
+  v.rule(SGD<Float>.self, { run(SGD<Float>.self, $0) }, SGD<Double>.self, { run(SGD<Double>.self, $0) })
+  v.rule(Adam<Float>.self, { run(Adam<Float>.self, $0) }, Adam<Double>.self, { run(Adam<Double>.self, $0) })
+  v.rule(AdamW<Float>.self, { run(AdamW<Float>.self, $0) }, AdamW<Double>.self, { run(AdamW<Double>.self, $0) })
+  v.rule(Lamb<Float>.self, { run(Lamb<Float>.self, $0) }, Lamb<Double>.self, { run(Lamb<Double>.self, $0) })
+}
+
+/// Every gradient stage.
+@inline(__always)
+func eachStage<V: Visitor>(_ v: inout V) {
+  v.stage(ClipNorm<Float>.self, { pass(ClipNorm<Float>.self, $0, $1, $2, $3, $4) },
+    ClipNorm<Double>.self, { pass(ClipNorm<Double>.self, $0, $1, $2, $3, $4) })
+  v.stage(ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4) },
+    ClipValue<Double>.self, { pass(ClipValue<Double>.self, $0, $1, $2, $3, $4) })
+  v.stage(FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4) },
+    FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4) })
+}
+
+protocol Visitor {
+  mutating func rule<F: LaneRule, D: LaneRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel)
+  mutating func rule<F: MeasuringRule, D: MeasuringRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel)
+  mutating func stage<F: DeclaredStage, D: DeclaredStage>(
+    _: F.Type, _ float: @escaping ravine_stage_kernel, _: D.Type,
+    _ double: @escaping ravine_stage_kernel)
+}
+
+/// One stage over one block: out = stage(in * factor).
+@inline(never)
+func pass<S: LaneStage>(
+  _: S.Type, _ constants: UnsafeRawPointer?, _ x: UnsafeRawPointer?, _ factor: Double,
+  _ y: UnsafeMutableRawPointer?, _ count: Int
+) {
+  let stage = constants.unsafelyUnwrapped.loadUnaligned(as: S.self)
+  let from = x.unsafelyUnwrapped.assumingMemoryBound(to: S.T.self)
+  let to = y.unsafelyUnwrapped.assumingMemoryBound(to: S.T.self)
+  let f = S.T(factor)
+  var i = 0
+  while i < count {
+    storeLanes(stage.transform(loadLanes(from + i) * f), to + i)
+    i &+= group
+  }
+}
+
+/// Only the factor.
+@inline(never)
+func scale<T: Scalar>(
+  _: T.Type, _ x: UnsafeRawPointer?, _ factor: Double, _ y: UnsafeMutableRawPointer?, _ count: Int
+) {
+  let from = x.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
+  let to = y.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
+  let f = T(factor)
+  var i = 0
+  while i < count {
+    storeLanes(loadLanes(from + i) * f, to + i)
+    i &+= group
+  }
+}
+
+/// Fills the table of this module's instruction set.
+struct Filler: Visitor {
+  let kernels: UnsafePointer<ravine_kernels>
+  var rules = 0, stages = 0
+
+  @inline(__always)
+  mutating func rule<F: LaneRule, D: LaneRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel
+  ) {
+    kernels.pointee.rule[2 &* rules] = float
+    kernels.pointee.rule[2 &* rules &+ 1] = double
+    rules &+= 1
+  }
+
+  @inline(__always)
+  mutating func rule<F: MeasuringRule, D: MeasuringRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel
+  ) {
+    kernels.pointee.rule[2 &* rules] = float
+    kernels.pointee.rule[2 &* rules &+ 1] = double
+    rules &+= 1
+  }
+
+  @inline(__always)
+  mutating func stage<F: DeclaredStage, D: DeclaredStage>(
+    _: F.Type, _ float: @escaping ravine_stage_kernel, _: D.Type,
+    _ double: @escaping ravine_stage_kernel
+  ) {
+    kernels.pointee.stage[2 &* stages] = float
+    kernels.pointee.stage[2 &* stages &+ 1] = double
+    stages &+= 1
+  }
+}
+
+@inline(__always)
+func fill(_ kernels: UnsafePointer<ravine_kernels>) {
+  var filler = Filler(kernels: kernels)
+  eachRule(&filler)
+  eachStage(&filler)
+  kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $2, $3, $4) }
+  kernels.pointee.stage[2 &* filler.stages &+ 1] = { scale(Double.self, $1, $2, $3, $4) }
+
+  let measure = kernels.pointee.measure.unsafelyUnwrapped
+  measure[0] = { measureBlocks(Squares.self, Float.self, $0, $1, $2, $3) }
+  measure[1] = { measureBlocks(Squares.self, Double.self, $0, $1, $2, $3) }
+  measure[2] = { measureBlocks(Absolutes.self, Float.self, $0, $1, $2, $3) }
+  measure[3] = { measureBlocks(Absolutes.self, Double.self, $0, $1, $2, $3) }
+  measure[4] = { measureBlocks(Maximum.self, Float.self, $0, $1, $2, $3) }
+  measure[5] = { measureBlocks(Maximum.self, Double.self, $0, $1, $2, $3) }
+  measure[6] = { measureBlocks(Nonfinite.self, Float.self, $0, $1, $2, $3) }
+  measure[7] = { measureBlocks(Nonfinite.self, Double.self, $0, $1, $2, $3) }
+
+  let load = kernels.pointee.load.unsafelyUnwrapped, store = kernels.pointee.store.unsafelyUnwrapped
+  load[2] = { loadFloats(F32.self, $0, $1, $2) }
+  load[3] = { loadDoubles(F32.self, $0, $1, $2) }
+  load[4] = { loadFloats(F64.self, $0, $1, $2) }
+  load[5] = { loadDoubles(F64.self, $0, $1, $2) }
+  load[6] = { loadFloats(BF16.self, $0, $1, $2) }
+  load[7] = { loadDoubles(BF16.self, $0, $1, $2) }
+  load[8] = { loadFloats(F16.self, $0, $1, $2) }
+  load[9] = { loadDoubles(F16.self, $0, $1, $2) }
+  store[2] = { storeFloats(F32.self, $0, $1, $2) }
+  store[3] = { storeDoubles(F32.self, $0, $1, $2) }
+  store[4] = { storeFloats(F64.self, $0, $1, $2) }
+  store[5] = { storeDoubles(F64.self, $0, $1, $2) }
+  store[6] = { storeFloats(BF16.self, $0, $1, $2) }
+  store[7] = { storeDoubles(BF16.self, $0, $1, $2) }
+  store[8] = { storeFloats(F16.self, $0, $1, $2) }
+  store[9] = { storeDoubles(F16.self, $0, $1, $2) }
+}
+
+#if BASELINE
+@_cdecl("ravine_kernels_baseline") @implementation
+public func ravine_kernels_baseline(_ kernels: UnsafeMutablePointer<ravine_kernels>?) {
+  fill(UnsafePointer(kernels.unsafelyUnwrapped))
+}
+#elseif AVX2
+@_cdecl("ravine_kernels_avx2") @implementation
+public func ravine_kernels_avx2(_ kernels: UnsafeMutablePointer<ravine_kernels>?) {
+  fill(UnsafePointer(kernels.unsafelyUnwrapped))
+}
+#elseif AVX512
+@_cdecl("ravine_kernels_avx512") @implementation
+public func ravine_kernels_avx512(_ kernels: UnsafeMutablePointer<ravine_kernels>?) {
+  fill(UnsafePointer(kernels.unsafelyUnwrapped))
+}
+#endif

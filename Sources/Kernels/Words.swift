@@ -1,0 +1,35 @@
+#if BASELINE
+/// The shared vocabulary: one meaning, range and sentence for each name.
+extension Parameter {
+  static func lr(_ initial: Double) -> Parameter {
+    Parameter("lr", .number, initial, "learning rate: the size of a step")
+  }
+  static func momentum(_ initial: Double) -> Parameter {
+    Parameter("momentum", .number, initial, "share of the last step that is kept; 0: no buffer")
+  }
+  static func beta1(_ initial: Double) -> Parameter {
+    Parameter("beta1", .number, initial, to: 1, highOpen: true, "decay of the mean of gradients")
+  }
+  static func beta2(_ initial: Double) -> Parameter {
+    Parameter(
+      "beta2", .number, initial, to: 1, highOpen: true, "decay of the mean of squared gradients")
+  }
+  static func eps(_ initial: Double) -> Parameter {
+    Parameter("eps", .number, initial, "added to the denominator")
+  }
+  /// Coupled decay: part of the gradient.
+  static func weightDecayCoupled(_ initial: Double) -> Parameter {
+    Parameter("weight_decay", .number, initial, "L2 penalty: weight_decay * p is added to g")
+  }
+  /// Decoupled decay: part of the update.
+  static func weightDecay(_ initial: Double) -> Parameter {
+    Parameter("weight_decay", .number, initial, "pull toward zero: p loses lr * weight_decay * p")
+  }
+  static var amsgrad: Parameter {
+    Parameter("amsgrad", .flag, 0, to: 1, "use the maximum of v so far")
+  }
+  static func compat(_ words: [StaticString], _ summary: StaticString) -> Parameter {
+    Parameter("compat", .word, 0, to: Double(words.count - 1), words: words, summary)
+  }
+}
+#endif

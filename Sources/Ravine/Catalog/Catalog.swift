@@ -1,0 +1,122 @@
+import CRavine
+import CShims
+import Kernels
+
+/// All that recipes can name, in the order of the documentation.
+public final class Catalog {
+  /// One entry: its declaration, and its place among the entries of its kind.
+  public struct Entry {
+    public let declaration: Declaration
+    let row: Int
+    /// The defaults as text, ended by NUL; they live as long as the process.
+    public let initials: [UnsafePointer<CChar>]
+    /// The words of each parameter, separated by spaces, likewise.
+    public let words: [UnsafePointer<CChar>]
+
+    public var name: Text { Text(declaration.name) }
+  }
+
+  let rules: [RuleEntry]
+  let stages: [StageEntry]
+  let schedules: [ScheduleEntry]
+  public let entries: [Entry]
+  let kernels: ravine_kernels
+
+  /// Made once, by `Catalog.shared`, with the process's own memory.
+  fileprivate init() throws(RavineError) {
+    let found = Entries()
+    rules = found.rules
+    stages = found.stages
+    schedules = allSchedules()
+    var all: [Entry] = []
+    let heap = Unmanaged.passRetained(Heap(ravine_allocator())).takeUnretainedValue()
+    for (row, r) in rules.enumerated() { all.append(try entry(r.declaration, row, heap)) }
+    for (row, s) in stages.enumerated() { all.append(try entry(s.declaration, row, heap)) }
+    for (row, s) in schedules.enumerated() { all.append(try entry(s.declaration, row, heap)) }
+    entries = all
+    kernels = try bestKernels(heap)
+    try checkMemory()
+  }
+
+  func find(_ name: Text) -> Int? {
+    for i in 0..<entries.count where name == entries[i].declaration.name { return i }
+    return nil
+  }
+
+  func names(_ kinds: [Declaration.Kind]) -> [Text] {
+    var out: [Text] = []
+    for entry in entries where kinds.contains(where: { $0 == entry.declaration.kind }) {
+      out.append(entry.name)
+    }
+    return out
+  }
+}
+
+extension Declaration.Kind {
+  public var word: StaticString {
+    switch self {
+    case .rule: "rule"
+    case .stage: "stage"
+    case .schedule: "schedule"
+    }
+  }
+}
+
+private func entry(_ d: Declaration, _ row: Int, _ heap: Heap) throws(RavineError) -> Catalog.Entry {
+  var initials: [UnsafePointer<CChar>] = [], words: [UnsafePointer<CChar>] = []
+  for parameter in d.parameters {
+    initials.append(try keep(parameter.initial.map { print($0, as: parameter) } ?? Text(), heap))
+    var joined = Text()
+    for (i, word) in parameter.words.enumerated() {
+      if i > 0 { joined.append(" ") }
+      joined.append(Text(word))
+    }
+    words.append(try keep(joined, heap))
+  }
+  return Catalog.Entry(declaration: d, row: row, initials: initials, words: words)
+}
+
+/// A copy ended by NUL.
+private func keep(_ text: Text, _ heap: Heap) throws(RavineError) -> UnsafePointer<CChar> {
+  let memory = try heap.zeros(CChar.self, text.bytes.count + 1)
+  for i in 0..<text.bytes.count { memory[i] = CChar(bitPattern: text.bytes[i]) }
+  return UnsafePointer(memory)
+}
+
+/// The kernels of the best instruction set that this machine has and RAVINE_ISA allows.
+private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
+  let rows = 2 * RAVINE_MAX_ENTRIES
+  var kernels = ravine_kernels(
+    rule: try heap.zeros(ravine_rule_kernel?.self, rows),
+    stage: try heap.zeros(ravine_stage_kernel?.self, rows),
+    measure: try heap.zeros(ravine_measure_kernel?.self, rows),
+    load: try heap.zeros(ravine_convert_kernel?.self, rows),
+    store: try heap.zeros(ravine_convert_kernel?.self, rows))
+  #if arch(x86_64)
+  switch ravine_isa_level() {
+  case 4: ravine_kernels_avx512(&kernels)
+  case 3: ravine_kernels_avx2(&kernels)
+  default: ravine_kernels_baseline(&kernels)
+  }
+  #else
+  ravine_kernels_baseline(&kernels)
+  #endif
+  return kernels
+}
+
+// Swift's own once is not safe between threads in Embedded Swift, so the shims keep the guard.
+nonisolated(unsafe) private var made: Catalog?
+
+extension Catalog {
+  public static func shared() throws(RavineError) -> Catalog {
+    ravine_once {
+      var scope = ravine_scope()
+      ravine_enter(&scope, nil)
+      made = try? Catalog()
+      ravine_leave(&scope)
+      return made == nil ? 0 : 1
+    }
+    guard let made else { throw .memory }
+    return made
+  }
+}

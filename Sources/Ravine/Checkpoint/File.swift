@@ -1,0 +1,202 @@
+import CRavine
+import CShims
+
+/// One array as a checkpoint's header describes it.
+struct Record: BitwiseCopyable {
+  var type: Int32 = 0
+  var rank = 0
+  var shape: (Int, Int, Int, Int, Int, Int, Int, Int) = (0, 0, 0, 0, 0, 0, 0, 0)
+  var begin = 0
+  var end = 0
+  /// Whether some array of the handle took it.
+  var used = false
+}
+
+/// A checkpoint's header, read and checked, and its data.
+final class CheckpointFile {
+  let heap: Heap
+  var keys: NameIndex
+  var records: Table<Record>
+  var metadata: NameIndex
+  private var values: Table<UnsafeBufferPointer<UInt8>>
+  private(set) var data: UnsafeMutableRawPointer
+
+  static let headerLimit: UInt64 = 100_000_000
+
+  init(_ path: UnsafePointer<CChar>, _ allocator: ravine_allocator) throws(RavineError) {
+    heap = Heap(allocator)
+    keys = NameIndex(heap)
+    metadata = NameIndex(heap)
+    records = Table(heap)
+    values = Table(heap)
+    data = try heap.allocate(64)
+    var file = ravine_file()
+    let error = ravine_file_open(path, &file)
+    if error != 0 { throw Optimizer.failure("open", path, error) }
+    defer { ravine_file_close(&file) }
+    try read(&file, path)
+  }
+
+  private func read(_ file: inout ravine_file, _ path: UnsafePointer<CChar>) throws(RavineError) {
+    var length: UInt64 = 0
+    guard file.size >= 8 else { throw .format("the file has \(file.size) bytes; it is not a checkpoint") }
+    try get(&length, 8, &file, path)
+    guard length >= 2, length <= CheckpointFile.headerLimit, length <= file.size - 8 else {
+      throw .format("the header says it has \(length) bytes, but the file has \(file.size): not a safetensors file, or cut short")
+    }
+    let text = try heap.allocate(UInt8.self, Int(length))
+    try get(text, Int(length), &file, path)
+    try parse(UnsafeBufferPointer(start: text, count: Int(length)))
+    let size = file.size - 8 - length
+    try checkOffsets(size)
+    guard size <= UInt64(Int.max / 2) else { throw .memory }
+    data = try heap.allocate(max(64, Int(size)))
+    try get(data, Int(size), &file, path)
+  }
+
+  private func get(
+    _ out: UnsafeMutableRawPointer, _ size: Int, _ file: inout ravine_file, _ path: UnsafePointer<CChar>
+  ) throws(RavineError) {
+    let error = ravine_file_read(&file, out, size)
+    if error < 0 { throw .format("the file is cut short") }
+    if error != 0 { throw Optimizer.failure("read", path, error) }
+  }
+
+  private func parse(_ text: UnsafeBufferPointer<UInt8>) throws(RavineError) {
+    var json = JSONReader(text, strings: try heap.allocate(UInt8.self, text.count))
+    try json.expect("{", "'{'")
+    if !json.take("}") {
+      repeat {
+        let key = try json.string()
+        try json.expect(":", "':'")
+        if Text(Array(key.prefix(16))) == "__metadata__" {
+          try parseMetadata(&json)
+        } else {
+          try parseRecord(key, &json)
+        }
+        try checkMemory()
+      } while json.take(",")
+      try json.expect("}", "',' or '}'")
+    }
+    try json.end()
+  }
+
+  private func parseMetadata(_ json: inout JSONReader) throws(RavineError) {
+    try json.expect("{", "'{'")
+    if json.take("}") { return }
+    repeat {
+      let key = try json.string()
+      try json.expect(":", "':'")
+      let value = try json.string()
+      try insert(key, into: &metadata, json)
+      try values.append(value)
+    } while json.take(",")
+    try json.expect("}", "',' or '}'")
+  }
+
+  private func insert(
+    _ key: UnsafeBufferPointer<UInt8>, into index: inout NameIndex, _ json: JSONReader
+  ) throws(RavineError) {
+    guard index.find(key) == nil else { throw json.damaged("a name that was not there before") }
+    try index.insert(key.baseAddress.unsafelyUnwrapped, key.count)
+  }
+
+  private func parseRecord(_ key: UnsafeBufferPointer<UInt8>, _ json: inout JSONReader) throws(RavineError) {
+    var record = Record(), fields = 0
+    try json.expect("{", "'{'")
+    repeat {
+      let field = Text(Array(try json.string().prefix(16)))
+      try json.expect(":", "':'")
+      if field == "dtype" {
+        let name = Text(Array(try json.string().prefix(16)))
+        for type in [RVN_F32, RVN_F64, RVN_BF16, RVN_F16] where name == ElementType.name(type) {
+          record.type = type
+        }
+        fields |= 1
+      } else if field == "shape" {
+        try parseShape(&record, &json)
+        fields |= 2
+      } else if field == "data_offsets" {
+        try json.expect("[", "'['")
+        record.begin = try json.integer()
+        try json.expect(",", "','")
+        record.end = try json.integer()
+        try json.expect("]", "']'")
+        fields |= 4
+      } else {
+        throw json.damaged("dtype, shape or data_offsets, not '\(field)'")
+      }
+    } while json.take(",")
+    try json.expect("}", "',' or '}'")
+    guard fields == 7 else { throw json.damaged("dtype, shape and data_offsets") }
+    try insert(key, into: &keys, json)
+    try records.append(record)
+  }
+
+  private func parseShape(_ record: inout Record, _ json: inout JSONReader) throws(RavineError) {
+    try json.expect("[", "'['")
+    record.rank = 0
+    if json.take("]") { return }
+    repeat {
+      let n = try json.integer()
+      guard record.rank < 8 else { throw json.damaged("at most 8 dimensions") }
+      withUnsafeMutableBytes(of: &record.shape) {
+        $0.storeBytes(of: n, toByteOffset: 8 * record.rank, as: Int.self)
+      }
+      record.rank += 1
+    } while json.take(",")
+    try json.expect("]", "',' or ']'")
+  }
+
+  /// Each array has the bytes that its shape needs, and all lie inside the file, which ends with
+  /// the last of them.
+  private func checkOffsets(_ size: UInt64) throws(RavineError) {
+    var last = 0
+    for i in 0..<records.count {
+      let r = records[i]
+      guard let wide = ElementType.size(r.type) else { continue }
+      var bytes = wide, overflow = false
+      for k in 0..<r.rank {
+        let (product, over) = bytes.multipliedReportingOverflow(by: r.length(k))
+        bytes = product
+        overflow = overflow || over
+      }
+      guard !overflow, r.begin <= r.end, r.end - r.begin == bytes else {
+        throw .format("'\(name(i))' has offsets \(r.begin) to \(r.end), which do not fit its shape")
+      }
+    }
+    for i in 0..<records.count {
+      guard records[i].begin <= records[i].end, UInt64(records[i].end) <= size else {
+        throw .format("'\(name(i))' ends at byte \(records[i].end), but the file has \(size) bytes of data: it is cut short")
+      }
+      last = max(last, records[i].end)
+    }
+    guard UInt64(last) == size else {
+      throw .format("the file has \(size) bytes of data, but its arrays end at \(last)")
+    }
+  }
+
+  func name(_ i: Int) -> Text { keys.text(i) }
+
+  func value(_ key: Text) -> Text? {
+    guard let i = metadata.find(key) else { return nil }
+    return Text(Array(values[i]))
+  }
+
+  /// A counter in the metadata.
+  func counter(_ key: Text) throws(RavineError) -> UInt64? {
+    guard let text = value(key) else { return nil }
+    var x: UInt64 = 0
+    for c in text.bytes {
+      guard isDigit(c), x < 1 << 58 else { throw .format("'\(key)' is '\(text)', not a count") }
+      x = 10 * x + UInt64(c - 48)
+    }
+    return x
+  }
+}
+
+extension Record {
+  func length(_ k: Int) -> Int {
+    withUnsafeBytes(of: shape) { $0.load(fromByteOffset: 8 * k, as: Int.self) }
+  }
+}

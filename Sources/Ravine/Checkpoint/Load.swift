@@ -1,0 +1,120 @@
+import CRavine
+import CShims
+
+/// How to load: all, or what fits; parameters, state, or both.
+public struct LoadOptions {
+  public var partial = false
+  public var params = true
+  public var state = true
+  public init() {}
+  public init(partial: Bool, params: Bool, state: Bool) {
+    self.partial = partial
+    self.params = params
+    self.state = state
+  }
+}
+
+extension Optimizer {
+  /// Reads a checkpoint. Nothing of the handle changes before the whole file was read and checked.
+  /// Returns what was missing, extra or different, a line each.
+  public func load(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError) -> Document {
+    try prepare()
+    let file = try CheckpointFile(path, options.allocator)
+    guard let format = file.value("format"), format == "ravine" else {
+      throw .format("the file is a safetensors file, but not a checkpoint of Ravine")
+    }
+    guard let version = file.value("version"), version == "1" else {
+      throw .format("the checkpoint has version '\(file.value("version") ?? "?")'; this library reads version 1")
+    }
+    let counters = try counters(file)
+    let items = try self.items(file.heap)
+    let sources = try file.heap.allocate(Int.self, items.table.count)
+    let report = Document(options.allocator)
+    var first: Text?
+    for i in 0..<items.table.count {
+      let (source, difference) = try match(items.table[i], file, how)
+      sources[i] = source
+      if !difference.isEmpty {
+        if first == nil { first = difference }
+        try report.append("\(difference)\n")
+      }
+    }
+    for i in 0..<file.records.count where !file.records[i].used {
+      let difference: Text = "extra \(file.name(i))"
+      if first == nil { first = difference }
+      try report.append("\(difference)\n")
+    }
+    if !how.partial, let first {
+      throw .mismatch(
+        "the checkpoint is of another optimizer: \(first)\(try moreLines(report, first))")
+    }
+    try checkMemory()
+    for i in 0..<items.table.count where sources[i] >= 0 {
+      let item = items.table[i]
+      if item.bytes > 0, let memory = item.memory {
+        memcpy(memory, file.data + file.records[sources[i]].begin, item.bytes)
+      }
+    }
+    if how.state { adopt(counters, file) }
+    if how.params { poisoned = false }
+    return report
+  }
+
+  private struct Counters {
+    var step: UInt64
+    var skips: UInt64
+    var tensors: UnsafeMutablePointer<UInt64>
+  }
+
+  private func counters(_ file: CheckpointFile) throws(RavineError) -> Counters {
+    guard let step = try file.counter("step"), let skips = try file.counter("skips") else {
+      throw .format("the checkpoint has no step count")
+    }
+    let own = try file.heap.allocate(UInt64.self, tensors.count)
+    for i in 0..<tensors.count {
+      own[i] = try file.counter("step/\(tensors[i].text)") ?? .max
+      try checkMemory()
+    }
+    return Counters(step: step, skips: skips, tensors: own)
+  }
+
+  private func adopt(_ counters: Counters, _ file: CheckpointFile) {
+    step = counters.step
+    skips = Double(counters.skips)
+    for i in 0..<tensors.count where counters.tensors[i] != .max { tensors[i].t = counters.tensors[i] }
+  }
+
+  /// The record for an array of the handle: its number (-1: none), and what is wrong with it.
+  private func match(_ item: Item, _ file: CheckpointFile, _ how: LoadOptions) throws(RavineError)
+    -> (Int, Text)
+  {
+    let key = try key(item), tensor = tensors[item.tensor]
+    try checkMemory()
+    guard let i = file.keys.find(key) else {
+      return (-1, wanted(item, how) ? "missing \(key)" : Text())
+    }
+    file.records[i].used = true
+    let r = file.records[i]
+    var same = r.type == item.type && r.rank == tensor.rank
+    for k in 0..<tensor.rank where same { same = r.length(k) == Int(tensor.shape[k]) }
+    guard wanted(item, how) else { return (-1, Text()) }
+    if same { return (i, Text()) }
+    let shape = withUnsafeBytes(of: r.shape) { bytes in
+      shapeText(bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int64.self), r.rank)
+    }
+    let type = ElementType.name(r.type), own = ElementType.name(item.type)
+    return (
+      -1, "different \(key): file \(type) \(shape), handle \(own) \(shapeText(tensor.shape, tensor.rank))"
+    )
+  }
+
+  private func wanted(_ item: Item, _ how: LoadOptions) -> Bool {
+    item.slot < 0 ? how.params : how.state
+  }
+
+  private func moreLines(_ report: Document, _ first: Text) throws(RavineError) -> Text {
+    var lines = 0
+    for i in 0..<report.count where report.start.unsafelyUnwrapped[i] == 10 { lines += 1 }
+    return lines > 1 ? ", and \(lines - 1) more differences" : Text()
+  }
+}

@@ -1,0 +1,161 @@
+import CRavine
+import CShims
+import Kernels
+
+/// One array of a checkpoint, as it lies in memory.
+struct Item: BitwiseCopyable {
+  var tensor: Int
+  /// -1: the parameters.
+  var slot: Int
+  var type: Int32
+  var memory: UnsafeMutableRawPointer?
+  var bytes: Int
+}
+
+extension Optimizer {
+  /// Writes everything that continuing needs, in one safetensors file: beside the target, and then
+  /// renamed over it.
+  public func save(_ path: UnsafePointer<CChar>) throws(RavineError) {
+    try checkPoison()
+    _ = try prepared()
+    let heap = Heap(options.allocator)
+    let items = try self.items(heap)
+    let header = try self.header(items)
+    var attempt: UInt64 = 0
+    while true {
+      let temporary = try temporaryPath(path, attempt, heap)
+      var file = ravine_file()
+      let error = ravine_file_create(temporary, &file)
+      if error == 17, attempt < 100 {  // EEXIST: left behind by a process of the same number
+        attempt += 1
+        continue
+      }
+      if error != 0 { throw Optimizer.failure("create", temporary, error) }
+      do throws(RavineError) {
+        try write(header, items, &file, temporary)
+        let error = ravine_file_rename(temporary, path)
+        if error != 0 { throw Optimizer.failure("rename to", path, error) }
+      } catch {
+        ravine_file_remove(temporary)
+        throw error
+      }
+      return
+    }
+  }
+
+  /// All arrays, parameters first, wider elements before narrower ones so that each is aligned.
+  func items(_ heap: Heap) throws(RavineError) -> Items {
+    let items = Items(heap)
+    for size in [8, 4, 2] {
+      for i in 0..<tensors.count where ElementType.size(tensors[i].type) == size {
+        try items.table.append(
+          Item(
+            tensor: i, slot: -1, type: tensors[i].type, memory: tensors[i].data,
+            bytes: tensors[i].count * size))
+      }
+      for i in 0..<tensors.count where tensors[i].lane == size {
+        for (_, slot) in try slotNames(i) {
+          try items.table.append(
+            Item(
+              tensor: i, slot: slot, type: tensors[i].wide == 1 ? RVN_F64 : RVN_F32,
+              memory: tensors[i].slots.unsafelyUnwrapped[slot], bytes: tensors[i].count * size))
+        }
+      }
+    }
+    return items
+  }
+
+  /// "param/w" or "state/w/m".
+  func key(_ item: Item) throws(RavineError) -> Text {
+    let name = tensors[item.tensor].text
+    if item.slot < 0 { return "param/\(name)" }
+    let rule = try prepared().groupWork[tensors[item.tensor].group].rule
+    return "state/\(name)/\(try Catalog.shared().rules[rule].declaration.slots[item.slot].name)"
+  }
+
+  private func header(_ items: Items) throws(RavineError) -> Document {
+    let out = Document(options.allocator)
+    try out.append("{\"__metadata__\":{\"format\":\"ravine\",\"version\":\"1\"")
+    try out.append(",\"recipe\":\(quoted(try print(recipe)))")
+    try out.append(",\"step\":\"\(step)\",\"skips\":\"\(UInt64(skips))\"")
+    for i in 0..<tensors.count {
+      try out.append(",\(quoted("step/\(tensors[i].text)")):\"\(tensors[i].t)\"")
+    }
+    try out.append("}")
+    var offset = 0
+    for i in 0..<items.table.count {
+      let item = items.table[i], tensor = tensors[item.tensor]
+      try out.append(",\(quoted(try key(item))):{\"dtype\":\"\(ElementType.name(item.type))\"")
+      try out.append(",\"shape\":\(shapeText(tensor.shape, tensor.rank))")
+      try out.append(",\"data_offsets\":[\(offset),\(offset + item.bytes)]}")
+      offset += item.bytes
+    }
+    try out.append("}")
+    while out.count % 8 != 0 { try out.append(" ") }
+    return out
+  }
+
+  private func write(
+    _ header: Document, _ items: Items, _ file: inout ravine_file, _ path: UnsafePointer<CChar>
+  ) throws(RavineError) {
+    var length = UInt64(header.count)
+    var error = ravine_file_write(&file, &length, 8)
+    if error == 0 { error = ravine_file_write(&file, header.start, header.count) }
+    for i in 0..<items.table.count where error == 0 && items.table[i].bytes > 0 {
+      error = ravine_file_write(&file, items.table[i].memory, items.table[i].bytes)
+    }
+    if error == 0 { error = ravine_file_sync(&file) }
+    ravine_file_close(&file)
+    if error != 0 { throw Optimizer.failure("write", path, error) }
+  }
+
+  private func temporaryPath(_ path: UnsafePointer<CChar>, _ attempt: UInt64, _ heap: Heap)
+    throws(RavineError) -> UnsafeMutablePointer<CChar>
+  {
+    let suffix: Text = ".\(ravine_process_number()).\(attempt).tmp"
+    let n = strlen(path)
+    let out = try heap.zeros(CChar.self, n + suffix.bytes.count + 1)
+    memcpy(out, path, n)
+    for i in 0..<suffix.bytes.count { out[n + i] = CChar(bitPattern: suffix.bytes[i]) }
+    return out
+  }
+
+  static func failure(_ what: Text, _ path: UnsafePointer<CChar>, _ error: Int32) -> RavineError {
+    let raw = UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self)
+    let name = Text(raw, count: strnlen(path, 256))
+    var reason = [CChar](repeating: 0, count: 128)
+    ravine_error_text(error, &reason, 128)
+    var text = Text()
+    for c in reason {
+      if c == 0 { break }
+      text.bytes.append(UInt8(bitPattern: c))
+    }
+    return RavineError(RVN_ERR_IO, "cannot \(what) '\(name)': \(text)")
+  }
+}
+
+/// A list of arrays, by reference.
+final class Items {
+  var table: Table<Item>
+  init(_ heap: Heap) { table = Table(heap) }
+}
+
+/// As a JSON string.
+func quoted(_ text: Text) -> Text {
+  var out: [UInt8] = [UInt8(ascii: "\"")]
+  for c in text.bytes {
+    switch c {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+      out.append(UInt8(ascii: "\\"))
+      out.append(c)
+    case 0..<32, 127:
+      let digits: StaticString = "0123456789abcdef"
+      out.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "u"), 48, 48])
+      out.append(digits.utf8Start[Int(c >> 4)])
+      out.append(digits.utf8Start[Int(c & 15)])
+    default: out.append(c)
+    }
+  }
+  out.append(UInt8(ascii: "\""))
+  return Text(out)
+}

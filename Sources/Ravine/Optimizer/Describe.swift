@@ -1,0 +1,81 @@
+import CRavine
+import CShims
+import Kernels
+
+extension Optimizer {
+  /// The dry run: the phases, and which tensor goes where.
+  public func describe() throws(RavineError) -> Document {
+    guard tensors.count > 0 else { throw .state("no tensor was added: call rvn_optimizer_add first") }
+    let plan = try currentPlan()
+    let out = Document(options.allocator)
+    try out.append("\(try print(recipe))\n")
+    try out.append("\(plan.phases.count) \(plan.phases.count == 1 ? "phase" : "phases") over memory\n")
+    for phase in plan.phases { try out.append(try describe(phase, plan)) }
+    var parameters = 0, bytes = 0
+    for i in 0..<tensors.count {
+      let state = try describeState(i, plan)
+      parameters += tensors[i].count
+      bytes += state.bytes
+      try out.append(try describe(i, plan, state.text))
+    }
+    try out.append("\(tensors.count) tensors, \(parameters) parameters, \(bytes) bytes of state\n")
+    return out
+  }
+
+  private func describe(_ phase: Phase, _ plan: Plan) throws(RavineError) -> Text {
+    var out: Text = "  \(phase.number + 1): "
+    guard phase.kind == .measure else {
+      out.append("update")
+      for k in 0..<plan.stageCount where plan.stageWork[k].transforms || plan.stageWork[k].scales {
+        out.append(", with \(try stageName(k, in: recipe.stages)) in cache")
+      }
+      return "\(out)\n"
+    }
+    var first = true
+    for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
+      out.append(first ? "measure " : ", ")
+      out.append("\(try stageName(k, in: recipe.stages)) over all tensors")
+      first = false
+    }
+    if phase.ruleMeasures {
+      var seen: [Int] = []
+      for g in 0..<plan.groups.count where plan.groupWork[g].measures > 0 {
+        let row = plan.groupWork[g].rule
+        if seen.contains(row) { continue }
+        seen.append(row)
+        out.append(first ? "measure " : ", ")
+        out.append("\(try Catalog.shared().rules[row].declaration.name) over each tensor")
+        first = false
+      }
+    }
+    return "\(out)\n"
+  }
+
+  private func describe(_ i: Int, _ plan: Plan, _ state: Text) throws(RavineError) -> Text {
+    let t = tensors[i], group = plan.groups[plan.groupOf[i]]
+    var line: Text = "\(t.text) \(ElementType.name(t.type))\(shapeText(t.shape, t.rank))"
+    if t.gradType != t.type { line.append(" gradient \(ElementType.name(t.gradType))") }
+    if group.resolved.frozen { return "\(line): frozen\n" }
+    line.append(": \(try print(group.resolved.rule))")
+    for (c, k) in group.clauses.enumerated() {
+      line.append(c == 0 ? " by " : ", ")
+      line.append(print(recipe.clauses[k].patterns))
+    }
+    return "\(line); \(state)\n"
+  }
+
+  private func describeState(_ i: Int, _ plan: Plan) throws(RavineError) -> (text: Text, bytes: Int) {
+    let group = plan.groups[plan.groupOf[i]]
+    let needed = try group.slots()
+    let slots = try group.resolved.rule.declaration.slots
+    var out: Text = "state", count = 0
+    for k in 0..<needed.count where needed[k] {
+      out.append(" \(slots[k].name)")
+      count += 1
+    }
+    if count == 0 { return ("no state", 0) }
+    let bytes = count * tensors[i].padded * tensors[i].lane
+    out.append(", \(bytes) bytes")
+    return (out, bytes)
+  }
+}

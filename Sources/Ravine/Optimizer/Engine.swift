@@ -1,0 +1,284 @@
+import CRavine
+import CShims
+
+/// A worker: takes tasks until there are none.
+func runWorker(_ work: UnsafeMutablePointer<Work>, _ worker: Int) {
+  let mode = ravine_default_mode()
+  let scratch = Scratch(UnsafePointer(work), worker)
+  while true {
+    let task = ravine_next(&work.pointee.next)
+    if task >= work.pointee.taskCount { break }
+    run(UnsafePointer(work), work.pointee.tasks[task], scratch)
+  }
+  ravine_restore_mode(mode)
+  _ = ravine_next(&work.pointee.finished)
+}
+
+private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scratch) {
+  var index = task.tensor, first = task.first, rest = task.blocks
+  while rest > 0 {
+    let tensor = work.pointee.tensors + index
+    let blocks = min(rest, tensor.pointee.blocks - first)
+    if blocks > 0, tensor.pointee.grad != nil {
+      Piece(work: work, tensor: tensor, scratch: scratch).run(first, blocks)
+    }
+    rest -= blocks
+    first = 0
+    index += 1
+  }
+}
+
+/// Some blocks of one tensor.
+struct Piece {
+  let work: UnsafePointer<Work>
+  let tensor: UnsafePointer<Tensor>
+  let scratch: Scratch
+  let group: UnsafePointer<GroupWork>
+  let wide: Int
+
+  init(work: UnsafePointer<Work>, tensor: UnsafeMutablePointer<Tensor>, scratch: Scratch) {
+    self.work = work
+    self.tensor = UnsafePointer(tensor)
+    self.scratch = scratch
+    group = UnsafePointer(work.pointee.groups + tensor.pointee.group)
+    wide = tensor.pointee.wide
+  }
+
+  func run(_ first: Int, _ blocks: Int) {
+    switch work.pointee.phase.kind {
+    case .count:
+      measure(Int32(3), 0, first, blocks, into: work.pointee.chainSums)
+    case .measure:
+      for k in 0..<work.pointee.stageCount {
+        let stage = work.pointee.stages[k]
+        if stage.measurement >= 0, stage.phase == work.pointee.phase.number {
+          let sums = work.pointee.chainSums + stage.column * work.pointee.blocks
+          measure(stage.measurement, k, first, blocks, into: sums)
+        }
+      }
+      if work.pointee.phase.ruleMeasures, group.pointee.measures > 0 {
+        for block in first..<first + blocks { measureRule(block) }
+      }
+    case .update:
+      if direct, !work.pointee.reporting {
+        update(first, blocks)
+      } else {
+        for block in first..<first + blocks { update(block, 1) }
+      }
+    }
+  }
+
+  // MARK: gradients
+
+  /// Whether the caller's gradient can be read as it lies, with scalar factors only.
+  private var direct: Bool {
+    !work.pointee.transforming && tensor.pointee.gradType == (wide == 1 ? RVN_F64 : RVN_F32)
+      && tensor.pointee.type == tensor.pointee.gradType
+  }
+
+  private func length(_ block: Int) -> Int {
+    min(RAVINE_BLOCK, tensor.pointee.count - block * RAVINE_BLOCK)
+  }
+
+  /// A block of the caller's memory as whole groups of lanes of the arithmetic: where it lies, or
+  /// padded and converted in scratch.
+  private func lanes(
+    _ base: UnsafeRawPointer, _ type: Int32, _ block: Int, _ target: UnsafeMutableRawPointer
+  ) -> UnsafeRawPointer {
+    let size = ElementType.size(type).unsafelyUnwrapped
+    let n = length(block), padded = (n + 15) & ~15
+    let source = base + block * RAVINE_BLOCK * size
+    let same = type == (wide == 1 ? RVN_F64 : RVN_F32)
+    if n == padded, same { return source }
+    var from = source
+    if n != padded {
+      let copy = same ? target : scratch.raw
+      memcpy(copy, source, n * size)
+      memset(copy + n * size, 0, (padded - n) * size)
+      from = UnsafeRawPointer(copy)
+    }
+    if !same {
+      work.pointee.kernels.load[2 * Int(type) + wide].unsafelyUnwrapped(from, target, padded)
+    }
+    return UnsafeRawPointer(target)
+  }
+
+  /// The gradient of a block as stage `stage` receives it, and the factor still to be put on it.
+  private func gradient(_ block: Int, upTo stage: Int) -> (UnsafeRawPointer, Double) {
+    var g = lanes(tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
+    var factor = 1.0
+    let padded = (length(block) + 15) & ~15
+    for k in 0..<stage {
+      let s = work.pointee.stages[k]
+      if s.scales { factor *= s.factor }
+      if s.transforms {
+        let constants = group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS
+        work.pointee.kernels.stage[2 * s.row + wide].unsafelyUnwrapped(
+          constants, g, factor, scratch.g, padded)
+        g = UnsafeRawPointer(scratch.g)
+        factor = 1
+      }
+    }
+    return (g, factor)
+  }
+
+  /// Measures blocks of the gradient as stage `stage` receives it.
+  private func measure(
+    _ measurement: Int32, _ stage: Int, _ first: Int, _ blocks: Int,
+    into sums: UnsafeMutablePointer<Double>
+  ) {
+    let kernel = work.pointee.kernels.measure[2 * Int(measurement) + wide].unsafelyUnwrapped
+    let out = sums + tensor.pointee.firstBlock
+    var block = first
+    countBytes(gradient: blocks, first)
+    if unchanged(before: stage), tensor.pointee.gradType == (wide == 1 ? RVN_F64 : RVN_F32) {
+      let whole = min(blocks, tensor.pointee.count / RAVINE_BLOCK - first)
+      if whole > 0 {
+        let start = tensor.pointee.grad.unsafelyUnwrapped + first * RAVINE_BLOCK * tensor.pointee.lane
+        kernel(start, whole, RAVINE_BLOCK, out + first)
+        block += whole
+      }
+    }
+    while block < first + blocks {
+      var (g, factor) = gradient(block, upTo: stage)
+      let padded = (length(block) + 15) & ~15
+      if factor != 1 {
+        work.pointee.kernels.stage[2 * work.pointee.scaleRow + wide].unsafelyUnwrapped(
+          nil, g, factor, scratch.g, padded)
+        g = UnsafeRawPointer(scratch.g)
+      }
+      kernel(g, 1, padded, out + block)
+      block += 1
+    }
+  }
+
+  private func unchanged(before stage: Int) -> Bool {
+    for k in 0..<stage where work.pointee.stages[k].transforms || work.pointee.stages[k].scales {
+      return false
+    }
+    return true
+  }
+
+  // MARK: rules
+
+  private func measureRule(_ block: Int) {
+    let (g, factor) = gradient(block, upTo: work.pointee.stageCount)
+    let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+    countBytes(gradient: 1, block)
+    countBytes(parameters: 1, block, times: 1)
+    let sums =
+      work.pointee.ruleSums + (tensor.pointee.firstBlock + block) * Int(RAVINE_MAX_MEASURES)
+    call(block, length(block), p, nil, g, factor, sums)
+  }
+
+  /// One block, or several whose memory is used as it lies.
+  private func update(_ first: Int, _ blocks: Int) {
+    var first = first, blocks = blocks
+    countBytes(gradient: blocks, first)
+    countBytes(parameters: blocks, first, times: 2)
+    if blocks > 1 {
+      let end = min((first + blocks) * RAVINE_BLOCK, tensor.pointee.count)
+      let whole = end % 16 == 0 ? blocks : blocks - 1
+      let n = min(end, (first + whole) * RAVINE_BLOCK) - first * RAVINE_BLOCK
+      let offset = first * RAVINE_BLOCK * tensor.pointee.lane
+      let p = tensor.pointee.data.unsafelyUnwrapped + offset
+      call(
+        first, n, UnsafeRawPointer(p), p, tensor.pointee.grad.unsafelyUnwrapped + offset,
+        chainFactor, nil)
+      first += whole
+      blocks -= whole
+    }
+    if blocks == 1 { updateBlock(first) }
+  }
+
+  private var chainFactor: Double {
+    var factor = 1.0
+    for k in 0..<work.pointee.stageCount where work.pointee.stages[k].scales {
+      factor *= work.pointee.stages[k].factor
+    }
+    return factor
+  }
+
+  private func updateBlock(_ block: Int) {
+    let n = length(block), padded = (n + 15) & ~15
+    var sums: UnsafeMutablePointer<Double>?
+    if work.pointee.reporting {
+      sums = work.pointee.reportSums + 2 * (tensor.pointee.firstBlock + block)
+    }
+    var raw = 0.0
+    if sums != nil, work.pointee.transforming {
+      let g = lanes(tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
+      work.pointee.kernels.measure[wide].unsafelyUnwrapped(g, 1, padded, &raw)
+    }
+    let (g, factor) = gradient(block, upTo: work.pointee.stageCount)
+    let data = tensor.pointee.data.unsafelyUnwrapped
+    let p = lanes(data, tensor.pointee.type, block, scratch.p)
+    let size = ElementType.size(tensor.pointee.type).unsafelyUnwrapped
+    let place = data + block * RAVINE_BLOCK * size
+    let inPlace = p == UnsafeRawPointer(place)
+    call(block, n, p, inPlace ? place : scratch.p, g, factor, sums)
+    if let sums, work.pointee.transforming { sums[0] = raw }
+    if inPlace { return }
+    if size == tensor.pointee.lane {
+      memcpy(place, scratch.p, n * size)
+    } else {
+      let out = n == padded ? place : scratch.raw
+      work.pointee.kernels.store[2 * Int(tensor.pointee.type) + wide].unsafelyUnwrapped(
+        scratch.p, out, padded)
+      if n != padded { memcpy(place, out, n * size) }
+    }
+  }
+
+  private func call(
+    _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer?,
+    _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
+  ) {
+    let offset = block * RAVINE_BLOCK * tensor.pointee.lane
+    for k in 0..<group.pointee.slots {
+      let array = tensor.pointee.slots.unsafelyUnwrapped[k]
+      scratch.arrays[k] = array.map { $0 + offset } ?? scratch.dummy
+      scratch.masks[k] = array == nil ? 0 : -1
+      if array != nil { countBytes(n * tensor.pointee.lane * (out == nil ? 1 : 2)) }
+    }
+    var call = ravine_rule_call(
+      constants: tensor.pointee.constants, p: p, out: out, g: g, factor: factor,
+      state: scratch.arrays, masks: scratch.masks, count: (n + 15) & ~15, valid: n, sums: sums)
+    work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
+  }
+
+  // MARK: the counter of bytes that tests read
+
+  @inline(__always)
+  private func countBytes(gradient blocks: Int, _ first: Int) {
+    #if COUNT_BYTES
+    Ravine.countBytes(elements(first, blocks) * (ElementType.size(tensor.pointee.gradType) ?? 0))
+    #endif
+  }
+
+  @inline(__always)
+  private func countBytes(parameters blocks: Int, _ first: Int, times: Int) {
+    #if COUNT_BYTES
+    Ravine.countBytes(elements(first, blocks) * (ElementType.size(tensor.pointee.type) ?? 0) * times)
+    #endif
+  }
+
+  @inline(__always)
+  private func countBytes(_ n: Int) {
+    #if COUNT_BYTES
+    Ravine.countBytes(n)
+    #endif
+  }
+
+  private func elements(_ first: Int, _ blocks: Int) -> Int {
+    min((first + blocks) * RAVINE_BLOCK, tensor.pointee.count) - first * RAVINE_BLOCK
+  }
+}
+
+#if COUNT_BYTES
+nonisolated(unsafe) private var byteCount = 0
+
+/// Bytes of the caller's arrays and of state that were read or written.
+func countBytes(_ n: Int) { _ = ravine_add(&byteCount, n) }
+
+func bytesMoved() -> Int { Int(ravine_load(&byteCount)) }
+#endif

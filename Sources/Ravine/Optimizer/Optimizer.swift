@@ -1,0 +1,159 @@
+import CRavine
+import CShims
+import Kernels
+
+/// An optimizer: a recipe, the tensors it steps, and their state.
+public final class Optimizer {
+  let heap: Heap
+  let options: Options
+  var recipe: Recipe
+  var tensors: Table<Tensor>
+  var names: NameIndex
+  var plan: Plan?
+  var buffers: Buffers?
+  /// Updates applied so far: the step that schedules see.
+  public internal(set) var step: UInt64 = 0
+  /// Steps in a row that a guard skipped.
+  var skips = 0.0
+  /// A host's parallel_for broke off in the middle of a step.
+  var poisoned = false
+  /// Clauses that the recipe was created with; those after them come from set and override.
+  let ownClauses: Int
+
+  public init(_ text: [UInt8], _ options: Options = Options()) throws(RavineError) {
+    self.options = options
+    recipe = try Parser.recipe(text)
+    ownClauses = recipe.clauses.count
+    heap = Heap(options.allocator)
+    tensors = Table(heap)
+    names = NameIndex(heap)
+    try checkMemory()
+  }
+
+  public var allocator: ravine_allocator { options.allocator }
+
+  /// The recipe as it holds now, in canonical form.
+  public func recipeText() throws(RavineError) -> Text { try print(recipe) }
+
+  public var tensorCount: Int { tensors.count }
+
+  public func add(_ description: TensorDescription) throws(RavineError) -> Int {
+    guard plan == nil else {
+      throw .state("tensors are added before rvn_optimizer_prepare and the first step")
+    }
+    let tensor = try description.checked(heap)
+    do throws(RavineError) {
+      guard names.find(tensor.text) == nil else {
+        throw .name("a tensor called '\(tensor.text)' was added already")
+      }
+      try tensors.reserve(tensors.count + 1)
+      try names.reserve()
+      try checkMemory()
+    } catch {
+      heap.free(UnsafeMutableRawPointer(mutating: tensor.shape))
+      throw error
+    }
+    try names.insert(tensor.name, tensor.nameCount)
+    try tensors.append(tensor)
+    return tensors.count - 1
+  }
+
+  /// Makes the plan and allocates state and scratch.
+  public func prepare() throws(RavineError) {
+    guard plan == nil else { return }
+    guard tensors.count > 0 else { throw .state("no tensor was added: call rvn_optimizer_add first") }
+    let plan = try Plan(recipe, tensors, options.allocator)
+    let buffers = try Buffers(plan, tensors, options)
+    let mark = heap.mark()
+    do throws(RavineError) {
+      var firstBlock = 0
+      for i in 0..<tensors.count {
+        try allocateState(i, plan.groups[plan.groupOf[i]])
+        tensors[i].group = plan.groupOf[i]
+        tensors[i].firstBlock = firstBlock
+        firstBlock += tensors[i].blocks
+      }
+      try checkMemory()
+    } catch {
+      heap.release(to: mark)
+      throw error
+    }
+    self.plan = plan
+    self.buffers = buffers
+  }
+
+  /// The plan that holds, or would hold after prepare.
+  func currentPlan() throws(RavineError) -> Plan {
+    if let plan { return plan }
+    return try Plan(recipe, tensors, options.allocator)
+  }
+
+  private func allocateState(_ i: Int, _ group: Group) throws(RavineError) {
+    let rule = try Catalog.shared().rules[group.resolved.rule.row]
+    let needed = try group.slots()
+    let slots = try heap.zeros(UnsafeMutableRawPointer?.self, max(1, needed.count))
+    let tensor = tensors[i]
+    for k in 0..<needed.count where needed[k] {
+      let (size, overflow) = tensor.padded.multipliedReportingOverflow(by: tensor.lane)
+      guard !overflow else { throw .memory }
+      slots[k] = try heap.allocate(size)
+      fill(slots[k].unsafelyUnwrapped, tensor, try initial(rule.declaration, k, group))
+    }
+    tensors[i].slots = slots
+    tensors[i].ownConstants = try heap.allocate(RAVINE_MAX_CONSTANTS)
+  }
+
+  private func initial(_ d: Declaration, _ slot: Int, _ group: Group) throws(RavineError) -> Double {
+    guard let name = d.slots[slot].initial, let k = d.index(of: Text(name)) else { return 0 }
+    return group.resolved.rule.values[k].constant ?? 0
+  }
+
+  private func fill(_ memory: UnsafeMutableRawPointer, _ tensor: Tensor, _ value: Double) {
+    if value == 0 {
+      memset(memory, 0, tensor.padded * tensor.lane)
+    } else if tensor.wide == 1 {
+      memory.bindMemory(to: Double.self, capacity: tensor.padded)
+        .initialize(repeating: value, count: tensor.padded)
+    } else {
+      memory.bindMemory(to: Float.self, capacity: tensor.padded)
+        .initialize(repeating: Float(value), count: tensor.padded)
+    }
+  }
+
+  public func bind(_ index: Int, _ data: UnsafeMutableRawPointer?, _ grad: UnsafeRawPointer?)
+    throws(RavineError)
+  {
+    let tensor = try self.tensor(index)
+    guard data != nil || tensor.count == 0 else {
+      throw .argument("tensor '\(tensor.text)': data is NULL")
+    }
+    guard ElementType.aligned(data, tensor.type) else {
+      throw .argument("tensor '\(tensor.text)': data is not aligned to its elements")
+    }
+    guard ElementType.aligned(grad, tensor.gradType) else {
+      throw .argument("tensor '\(tensor.text)': grad is not aligned to its elements")
+    }
+    tensors[index].data = data
+    tensors[index].bound = grad
+  }
+
+  func tensor(_ index: Int) throws(RavineError) -> Tensor {
+    guard index >= 0, index < tensors.count else {
+      throw .argument("index is \(index), but there are \(tensors.count) tensors")
+    }
+    return tensors[index]
+  }
+
+  func prepared() throws(RavineError) -> Plan {
+    guard let plan else {
+      throw .state("the optimizer is not prepared: call rvn_optimizer_prepare, or step once")
+    }
+    return plan
+  }
+
+  func checkPoison() throws(RavineError) {
+    if poisoned {
+      throw .state("a step broke off in the middle, so the parameters are not to be trusted: load a checkpoint or destroy the handle")
+    }
+  }
+}

@@ -1,0 +1,287 @@
+import CRavine
+import CShims
+import Kernels
+
+/// What a step tells.
+public struct StepReport {
+  public enum Skipped: Int32 { case no, guarded, accumulating, noGradient }
+
+  public var step: UInt64 = 0
+  public var lr = 0.0
+  public var gradNorm = 0.0
+  public var clipScale = 1.0
+  public var updateNorm = 0.0
+  public var nonfinite: UInt64 = 0
+  public var skipped = Skipped.no
+}
+
+extension Optimizer {
+  /// One update of every tensor that has a gradient. `grads`: one for each tensor, or nil for the
+  /// bound ones. `reporting`: whether to measure norms.
+  public func step(
+    _ grads: UnsafeBufferPointer<UnsafeRawPointer?>? = nil, reporting: Bool = true
+  ) throws(RavineError) -> StepReport {
+    try checkPoison()
+    if let grads, grads.count != tensors.count {
+      throw .argument("grad_count is \(grads.count), but there are \(tensors.count) tensors")
+    }
+    try prepare()
+    guard let plan, let buffers else { throw .memory }
+    let active = try takeGradients(grads, plan)
+    for g in 0..<plan.groups.count {
+      try plan.groups[g].evaluate(at: Double(step), into: plan.groupWork[g].hyper)
+      plan.groupWork[g].t = 0
+    }
+    var report = StepReport()
+    report.step = step
+    report.lr = learningRate(plan)
+    guard active else {
+      report.skipped = .noGradient
+      return report
+    }
+    try makeConstants(plan)
+    connect(plan, buffers, reporting)
+    for phase in plan.phases where phase.kind == .measure {
+      try run(phase, buffers)
+      if try conclude(phase, plan, buffers, &report) { return report }
+    }
+    try run(plan.phases[plan.phases.count - 1], buffers)
+    for i in 0..<tensors.count where tensors[i].grad != nil { tensors[i].t += 1 }
+    step += 1
+    skips = 0
+    report.step = step
+    if reporting { try measureReport(plan, buffers, &report) }
+    return report
+  }
+
+  private func learningRate(_ plan: Plan) -> Double {
+    // The recipe's own rule; every rule's first parameter is its rate.
+    for g in 0..<plan.groups.count where plan.groups[g].clauses.isEmpty {
+      return plan.groupWork[g].hyper[0]
+    }
+    if case .number(let x) = recipe.rule.values[0] { return x }
+    if case .schedule(let element, _) = recipe.rule.values[0], let curve = try? curve(of: element) {
+      return curve(Double(step))
+    }
+    return plan.groupWork[0].hyper[0]
+  }
+
+  /// Notes this step's gradients; whether there is any.
+  private func takeGradients(_ grads: UnsafeBufferPointer<UnsafeRawPointer?>?, _ plan: Plan)
+    throws(RavineError) -> Bool
+  {
+    var active = false
+    for i in 0..<tensors.count {
+      let grad = grads == nil ? tensors[i].bound : grads.unsafelyUnwrapped[i]
+      guard ElementType.aligned(grad, tensors[i].gradType) else {
+        throw .argument("tensor '\(tensors[i].text)': its gradient is not aligned to its elements")
+      }
+      tensors[i].grad = plan.groupWork[tensors[i].group].rule < 0 ? nil : grad
+      active = active || tensors[i].grad != nil
+    }
+    return active
+  }
+
+  /// The scalars of this step: once for a group, and for tensors that count other steps.
+  private func makeConstants(_ plan: Plan) throws(RavineError) {
+    let catalog = try Catalog.shared()
+    for g in 0..<plan.groups.count {
+      for (k, element) in plan.groups[g].resolved.stages.enumerated() where plan.stageWork[k].transforms {
+        for wide in 0..<2 {
+          catalog.stages[element.row].constants[wide](
+            plan.hyper(group: g, stage: k),
+            plan.groupWork[g].stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
+        }
+      }
+    }
+    for i in 0..<tensors.count where tensors[i].grad != nil {
+      let g = plan.groupWork + tensors[i].group
+      let t = tensors[i].t + 1, wide = tensors[i].wide
+      if g.pointee.measures == 0 {
+        if g.pointee.t == 0 {
+          g.pointee.t = t
+          for w in 0..<2 {
+            catalog.rules[g.pointee.rule].constants[w](
+              g.pointee.hyper, Double(t), g.pointee.ruleConstants + w * RAVINE_MAX_CONSTANTS)
+          }
+        }
+        if g.pointee.t == t {
+          tensors[i].constants = g.pointee.ruleConstants + wide * RAVINE_MAX_CONSTANTS
+          continue
+        }
+      }
+      let own = tensors[i].ownConstants.unsafelyUnwrapped
+      catalog.rules[g.pointee.rule].constants[wide](g.pointee.hyper, Double(t), own)
+      tensors[i].constants = own
+    }
+  }
+
+  private func connect(_ plan: Plan, _ buffers: Buffers, _ reporting: Bool) {
+    let work = buffers.work
+    work.pointee.groups = plan.groupWork
+    work.pointee.stages = plan.stageWork
+    work.pointee.stageCount = plan.stageCount
+    work.pointee.transforming = plan.transforming
+    work.pointee.reporting = reporting
+  }
+
+  private func run(_ phase: Phase, _ buffers: Buffers) throws(RavineError) {
+    let work = buffers.work
+    work.pointee.phase = phase
+    work.pointee.next = 0
+    work.pointee.finished = 0
+    let body: rvn_body = { context, worker in
+      runWorker(context.unsafelyUnwrapped.assumingMemoryBound(to: Work.self), worker)
+    }
+    if buffers.threads == 1 {
+      runWorker(work, 0)
+    } else if let host = options.parallelFor {
+      host(options.parallelUser, buffers.threads, body, work)
+      if ravine_load(&work.pointee.finished) < buffers.threads {
+        poisoned = true
+        throw RavineError(
+          RVN_ERR_CALLBACK, "the host's parallel_for returned before all its bodies had run")
+      }
+    } else {
+      ravine_parallel(buffers.threads, body, work)
+    }
+  }
+
+  // MARK: measurements
+
+  /// What the stages and rules make of what a phase measured; whether the step is to be skipped.
+  private func conclude(
+    _ phase: Phase, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
+  ) throws(RavineError) -> Bool {
+    let catalog = try Catalog.shared()
+    for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
+      let stage = plan.stageWork + k
+      let total = chainTotal(stage.pointee, buffers)
+      let measurement = Measurement(rawValue: stage.pointee.measurement) ?? .squares
+      if measurement == .nonfinite { report.nonfinite = UInt64(total) }
+      if measurement == .squares, isRaw(k, plan) { report.gradNorm = total.squareRoot() }
+      let entry = catalog.stages[stage.pointee.row], hyper = plan.hyper(group: 0, stage: k)
+      switch entry.conclude(hyper, total) {
+      case .scale(let factor):
+        stage.pointee.factor = factor
+        report.clipScale *= factor
+      case .skip where skips < entry.facts(hyper).limit:
+        skips += 1
+        report.skipped = .guarded
+        if !isMeasured(plan) { report.gradNorm = .nan }
+      case .skip:
+        throw nonfinite(buffers, stage.pointee, "; that is more than the \(entry.facts(hyper).limit) skips in a row that finite_guard allows")
+      case .fail:
+        throw nonfinite(buffers, stage.pointee, Text())
+      }
+    }
+    if report.skipped == .guarded { return true }
+    if phase.ruleMeasures { settleRules(plan, buffers, catalog) }
+    return false
+  }
+
+  private func isRaw(_ stage: Int, _ plan: Plan) -> Bool {
+    for k in 0..<stage where plan.stageWork[k].transforms || plan.stageWork[k].scales { return false }
+    return true
+  }
+
+  /// Whether a stage measures the norm of the gradient as it was given.
+  private func isMeasured(_ plan: Plan) -> Bool {
+    for k in 0..<plan.stageCount
+    where plan.stageWork[k].measurement == Measurement.squares.rawValue && isRaw(k, plan) {
+      return true
+    }
+    return false
+  }
+
+  /// Sums of blocks in their order, whoever made them.
+  private func chainTotal(_ stage: StageWork, _ buffers: Buffers) -> Double {
+    let sums = buffers.work.pointee.chainSums + stage.column * buffers.blocks
+    let maximum = stage.measurement == Measurement.maximum.rawValue
+    var total = 0.0
+    for i in 0..<tensors.count where tensors[i].grad != nil {
+      let own = sums + tensors[i].firstBlock
+      for b in 0..<tensors[i].blocks { total = maximum ? max(total, own[b]) : total + own[b] }
+    }
+    return total
+  }
+
+  private func settleRules(_ plan: Plan, _ buffers: Buffers, _ catalog: Catalog) {
+    let width = RAVINE_MAX_MEASURES
+    for i in 0..<tensors.count where tensors[i].grad != nil {
+      let group = plan.groupWork[tensors[i].group]
+      guard group.measures > 0 else { continue }
+      let sums = buffers.work.pointee.ruleSums + tensors[i].firstBlock * width
+      var total: (Double, Double, Double, Double) = (0, 0, 0, 0)
+      for b in 0..<tensors[i].blocks {
+        total.0 += sums[b * width]
+        if group.measures > 1 { total.1 += sums[b * width + 1] }
+        if group.measures > 2 { total.2 += sums[b * width + 2] }
+        if group.measures > 3 { total.3 += sums[b * width + 3] }
+      }
+      withUnsafeBytes(of: &total) {
+        catalog.rules[group.rule].settle[tensors[i].wide](
+          tensors[i].ownConstants.unsafelyUnwrapped,
+          $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Double.self))
+      }
+    }
+  }
+
+  private func measureReport(_ plan: Plan, _ buffers: Buffers, _ report: inout StepReport)
+    throws(RavineError)
+  {
+    var gradient = 0.0, update = 0.0
+    let sums = buffers.work.pointee.reportSums
+    for i in 0..<tensors.count where tensors[i].grad != nil {
+      let own = sums + 2 * tensors[i].firstBlock
+      for b in 0..<tensors[i].blocks {
+        gradient += own[2 * b]
+        update += own[2 * b + 1]
+      }
+    }
+    report.updateNorm = update.squareRoot()
+    if !isMeasured(plan) { report.gradNorm = gradient.squareRoot() }
+    if !gradient.isFinite, report.nonfinite == 0 {
+      try run(Phase(kind: .count, number: 0, ruleMeasures: false), buffers)
+      var count = 0.0
+      for i in 0..<tensors.count where tensors[i].grad != nil {
+        let own = buffers.work.pointee.chainSums + tensors[i].firstBlock
+        for b in 0..<tensors[i].blocks { count += own[b] }
+      }
+      report.nonfinite = UInt64(count)
+    }
+  }
+
+  /// The sentence about the first element that is not finite.
+  private func nonfinite(_ buffers: Buffers, _ stage: StageWork, _ more: Text) -> RavineError {
+    let sums = buffers.work.pointee.chainSums + stage.column * buffers.blocks
+    for i in 0..<tensors.count where tensors[i].grad != nil {
+      for b in 0..<tensors[i].blocks where sums[tensors[i].firstBlock + b] > 0 {
+        let start = b * RAVINE_BLOCK
+        for k in start..<min(start + RAVINE_BLOCK, tensors[i].count) {
+          let x = element(tensors[i].grad.unsafelyUnwrapped, tensors[i].gradType, k)
+          if x.isFinite { continue }
+          return RavineError(
+            RVN_ERR_NONFINITE, "the gradient of '\(tensors[i].text)' is \(x) at index \(k)\(more)")
+        }
+      }
+    }
+    return RavineError(RVN_ERR_NONFINITE, "the gradient is not finite\(more)")
+  }
+}
+
+/// Element k of an array of a storage type.
+func element(_ base: UnsafeRawPointer, _ type: Int32, _ k: Int) -> Double {
+  switch type {
+  case RVN_F64: return base.load(fromByteOffset: 8 * k, as: Double.self)
+  case RVN_F32: return Double(base.load(fromByteOffset: 4 * k, as: Float.self))
+  case RVN_BF16:
+    return Double(Float(bitPattern: UInt32(base.load(fromByteOffset: 2 * k, as: UInt16.self)) << 16))
+  default:
+    let h = UInt32(base.load(fromByteOffset: 2 * k, as: UInt16.self))
+    let magnitude = h & 0x7fff
+    if magnitude >= 0x7c00 { return magnitude > 0x7c00 ? .nan : h >> 15 == 0 ? .infinity : -.infinity }
+    let x = Float(bitPattern: magnitude << 13) * 0x1p112
+    return Double(h >> 15 == 0 ? x : -x)
+  }
+}

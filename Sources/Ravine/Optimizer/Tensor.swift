@@ -1,0 +1,181 @@
+import CRavine
+import CShims
+
+/// One tensor as the engine sees it. Plain memory: workers read it without counting references.
+struct Tensor: BitwiseCopyable {
+  var name: UnsafePointer<UInt8>
+  var nameCount: Int
+  var shape: UnsafePointer<Int64>
+  var rank: Int
+  var count: Int
+  var type: Int32
+  var gradType: Int32
+  var data: UnsafeMutableRawPointer?
+  /// The gradient that steps use unless they are given others.
+  var bound: UnsafeRawPointer?
+  /// The gradient of the step in progress; nil: none.
+  var grad: UnsafeRawPointer?
+
+  // Set by prepare.
+  var group = 0
+  /// Number of this tensor's first block among all blocks.
+  var firstBlock = 0
+  /// One array for each slot of the rule; nil where the recipe does not need it.
+  var slots: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+  /// Updates applied so far.
+  var t: UInt64 = 0
+  /// The rule's scalars for the step in progress: the group's or its own.
+  var constants: UnsafeMutableRawPointer?
+  var ownConstants: UnsafeMutableRawPointer?
+
+  var text: Text { Text(name, count: nameCount) }
+  /// 1 where the arithmetic is in Double, else 0.
+  var wide: Int { type == RVN_F64 ? 1 : 0 }
+  var blocks: Int { (count + RAVINE_BLOCK - 1) / RAVINE_BLOCK }
+  /// Bytes of an element of the arithmetic.
+  var lane: Int { wide == 1 ? 8 : 4 }
+  /// State arrays are padded to whole groups of lanes.
+  var padded: Int { (count + 15) & ~15 }
+}
+
+enum ElementType {
+  static func size(_ type: Int32) -> Int? {
+    switch type {
+    case RVN_F32: 4
+    case RVN_F64: 8
+    case RVN_BF16, RVN_F16: 2
+    default: nil
+    }
+  }
+
+  static func name(_ type: Int32) -> StaticString {
+    switch type {
+    case RVN_F32: "F32"
+    case RVN_F64: "F64"
+    case RVN_BF16: "BF16"
+    case RVN_F16: "F16"
+    default: "?"
+    }
+  }
+
+  static func aligned(_ p: UnsafeRawPointer?, _ type: Int32) -> Bool {
+    UInt(bitPattern: p) % UInt(size(type) ?? 1) == 0
+  }
+}
+
+/// "[3, 4]"
+func shapeText(_ shape: UnsafePointer<Int64>, _ rank: Int) -> Text {
+  var out: Text = "["
+  for i in 0..<rank {
+    if i > 0 { out.append(", ") }
+    out.append("\(shape[i])")
+  }
+  out.append("]")
+  return out
+}
+
+/// A tensor as a caller describes it.
+public struct TensorDescription {
+  public var name: UnsafePointer<CChar>?
+  public var data: UnsafeMutableRawPointer?
+  public var grad: UnsafeRawPointer?
+  public var type: Int32
+  public var gradType: Int32
+  public var rank: Int32
+  public var shape: UnsafePointer<Int64>?
+
+  public init(
+    name: UnsafePointer<CChar>?, data: UnsafeMutableRawPointer?, grad: UnsafeRawPointer?,
+    type: Int32, gradType: Int32, rank: Int32, shape: UnsafePointer<Int64>?
+  ) {
+    self.name = name
+    self.data = data
+    self.grad = grad
+    self.type = type
+    self.gradType = gradType
+    self.rank = rank
+    self.shape = shape
+  }
+}
+
+extension TensorDescription {
+  /// Checks everything that one tensor can have wrong by itself, and copies name and shape.
+  func checked(_ heap: Heap) throws(RavineError) -> Tensor {
+    guard let name else { throw .argument("tensor.name is NULL") }
+    let length = strnlen(name, 256)
+    guard length > 0, length <= 255 else {
+      throw .name("a tensor's name has 1 to 255 bytes, this one \(length == 0 ? "none" : "more")")
+    }
+    let bytes = UnsafeRawPointer(name).assumingMemoryBound(to: UInt8.self)
+    let text = Text(bytes, count: length)
+    for c in text.bytes where c < 32 || c == 127 {
+      throw .name("a tensor's name has the control character \(c)")
+    }
+    guard isUTF8(text.bytes) else { throw .name("the name '\(text)' is not UTF-8") }
+    guard let size = ElementType.size(type) else {
+      throw RavineError(RVN_ERR_TYPE, "tensor '\(text)': dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
+    }
+    let gradType = self.gradType == 0 ? type : self.gradType
+    guard ElementType.size(gradType) != nil else {
+      throw RavineError(RVN_ERR_TYPE, "tensor '\(text)': grad_dtype \(gradType) is not 0 (as dtype), RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3) or RVN_F16 (4)")
+    }
+    let count = try elementCount(text, size)
+    guard data != nil || count == 0 else { throw .argument("tensor '\(text)': data is NULL") }
+    guard ElementType.aligned(data, type) else {
+      throw .argument("tensor '\(text)': data is not aligned to its \(size)-byte elements")
+    }
+    guard ElementType.aligned(grad, gradType) else {
+      throw .argument("tensor '\(text)': grad is not aligned to its elements")
+    }
+    try checkMemory()
+    let memory = try heap.allocate(UInt8.self, length + 8 * Int(rank) + 8)
+    let shapeCopy = UnsafeMutableRawPointer(memory).bindMemory(to: Int64.self, capacity: Int(rank) + 1)
+    for i in 0..<Int(rank) { shapeCopy[i] = shape.unsafelyUnwrapped[i] }
+    let nameCopy = memory + 8 * Int(rank)
+    nameCopy.update(from: bytes, count: length)
+    return Tensor(
+      name: nameCopy, nameCount: length, shape: shapeCopy, rank: Int(rank), count: count, type: type,
+      gradType: gradType, data: data, bound: grad, grad: nil)
+  }
+
+  private func elementCount(_ name: Text, _ size: Int) throws(RavineError) -> Int {
+    guard rank >= 0, rank <= 8 else {
+      throw RavineError(RVN_ERR_SHAPE, "tensor '\(name)': rank is \(rank); 0 to 8 are allowed")
+    }
+    guard rank > 0 else { return 1 }
+    guard let shape else { throw .argument("tensor '\(name)': shape is NULL, but rank is \(rank)") }
+    var count = 1
+    for i in 0..<Int(rank) {
+      guard shape[i] >= 0 else {
+        throw RavineError(RVN_ERR_SHAPE, "tensor '\(name)': shape[\(i)] is \(shape[i])")
+      }
+      let (product, overflow) = count.multipliedReportingOverflow(by: Int(shape[i]))
+      guard !overflow, product <= Int.max / 64 else {
+        throw RavineError(RVN_ERR_SHAPE, "tensor '\(name)': more elements than memory can hold")
+      }
+      count = product
+    }
+    return count
+  }
+}
+
+/// Whether bytes are well-formed UTF-8.
+func isUTF8(_ s: [UInt8]) -> Bool {
+  var i = 0
+  while i < s.count {
+    let c = s[i]
+    let extra = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1
+    guard extra >= 0, i + extra < s.count else { return false }
+    for k in 0..<extra where s[i + 1 + k] & 0xc0 != 0x80 { return false }
+    if extra == 2 {
+      if c == 0xe0, s[i + 1] < 0xa0 { return false }
+      if c == 0xed, s[i + 1] >= 0xa0 { return false }
+    }
+    if extra == 3 {
+      if c == 0xf0, s[i + 1] < 0x90 { return false }
+      if c == 0xf4, s[i + 1] >= 0x90 { return false }
+    }
+    i += 1 + extra
+  }
+  return true
+}

@@ -1,0 +1,102 @@
+import CRavine
+import CShims
+
+/// A stage of the chain, as the engine sees it.
+struct StageWork: BitwiseCopyable {
+  /// Row in the table of stage kernels.
+  var row: Int
+  var transforms: Bool
+  /// Row in the table of measuring kernels; -1: measures nothing.
+  var measurement: Int32
+  var scales: Bool
+  /// The phase that ends in its measurement.
+  var phase: Int
+  /// Which array of sums is its own.
+  var column: Int
+  /// What it concluded in this step.
+  var factor: Double
+}
+
+/// What the tensors of a group share, as the engine sees it.
+struct GroupWork: BitwiseCopyable {
+  /// Row in the table of rule kernels; -1: frozen.
+  var rule: Int
+  var slots: Int
+  var measures: Int
+  /// Two (Float, Double) for each stage, of RAVINE_MAX_CONSTANTS bytes.
+  var stageConstants: UnsafeMutableRawPointer
+  /// Two (Float, Double), for the step count `t`.
+  var ruleConstants: UnsafeMutableRawPointer
+  var t: UInt64
+  /// Values of all hyper-parameters in this step: of the rule first, then of each stage.
+  var hyper: UnsafeMutablePointer<Double>
+}
+
+/// A run of blocks: what a worker takes at a time.
+struct TaskWork: BitwiseCopyable {
+  var tensor: Int
+  /// In blocks of that tensor.
+  var first: Int
+  /// Blocks in all, of this tensor and those after it.
+  var blocks: Int
+}
+
+/// What one pass over memory does.
+struct Phase: BitwiseCopyable {
+  enum Kind: BitwiseCopyable { case measure, update, count }
+  var kind: Kind
+  var number: Int
+  /// Whether rules that measure do so in this phase.
+  var ruleMeasures: Bool
+}
+
+/// Everything that workers need, as plain memory.
+struct Work: BitwiseCopyable {
+  var kernels: ravine_kernels
+  var tensors: UnsafeMutablePointer<Tensor>
+  var groups: UnsafeMutablePointer<GroupWork>
+  var stages: UnsafeMutablePointer<StageWork>
+  var tasks: UnsafePointer<TaskWork>
+  var taskCount: Int
+  var stageCount: Int
+  /// Row of the stage kernel that only scales.
+  var scaleRow: Int
+  var blocks: Int
+  /// For each measuring stage an array with one sum for each block.
+  var chainSums: UnsafeMutablePointer<Double>
+  /// For each block RAVINE_MAX_MEASURES sums of its rule.
+  var ruleSums: UnsafeMutablePointer<Double>
+  /// For each block two: squares of the gradient and of the update.
+  var reportSums: UnsafeMutablePointer<Double>
+  var scratch: UnsafeMutableRawPointer
+  var phase: Phase
+  var reporting: Bool
+  /// Whether any stage changes lanes.
+  var transforming: Bool
+  var next: Int
+  var finished: Int
+}
+
+/// What one worker writes to: blocks of the widest element.
+struct Scratch {
+  static let block = RAVINE_BLOCK * 8
+  static let size = 3 * block + 1024
+
+  let base: UnsafeMutableRawPointer
+  init(_ work: UnsafePointer<Work>, _ worker: Int) {
+    base = work.pointee.scratch + worker * Scratch.size
+  }
+
+  /// Elements as they lie in the caller's memory, padded.
+  var raw: UnsafeMutableRawPointer { base }
+  var g: UnsafeMutableRawPointer { base + Scratch.block }
+  var p: UnsafeMutableRawPointer { base + 2 * Scratch.block }
+  /// State of slots that the recipe does not need.
+  var dummy: UnsafeMutableRawPointer { base + 3 * Scratch.block }
+  var arrays: UnsafeMutablePointer<UnsafeMutableRawPointer?> {
+    (base + 3 * Scratch.block + 256).assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+  }
+  var masks: UnsafeMutablePointer<Int> {
+    (base + 3 * Scratch.block + 512).assumingMemoryBound(to: Int.self)
+  }
+}

@@ -1,0 +1,156 @@
+import Kernels
+
+/// What a parameter is set to.
+enum Value {
+  case number(Double)
+  case list([Double])
+  /// A schedule, with a factor that clauses such as `lr=x0.1` put on it.
+  case schedule(Element, times: Double)
+  /// `x0.1` in a clause: a multiple of what the recipe's own rule has.
+  case times(Double)
+  /// Not given, and without a default; only while parsing.
+  case missing
+
+  /// The number, where it does not depend on the step.
+  var constant: Double? {
+    if case .number(let x) = self { return x }
+    return nil
+  }
+}
+
+/// A rule, a stage or a schedule in a recipe, with a value for each of its parameters.
+struct Element {
+  let entry: Int
+  /// Place among the entries of its kind.
+  let row: Int
+  var values: [Value]
+  /// Which values the text gives; the others are defaults.
+  var given: [Bool]
+
+  var declaration: Declaration {
+    get throws(RavineError) { try Catalog.shared().entries[entry].declaration }
+  }
+}
+
+/// A clause: for some tensors other arguments, another rule, or none.
+struct Clause {
+  enum Change {
+    case arguments([Assignment])
+    case rule(Element)
+    case frozen
+  }
+
+  let patterns: [Pattern]
+  var change: Change
+}
+
+/// `parameter=value` in a clause; `stage` is the place of a stage in the chain, nil the rule.
+struct Assignment {
+  let stage: Int?
+  let parameter: StaticString
+  var value: Value
+}
+
+/// A whole recipe.
+struct Recipe {
+  var stages: [Element]
+  var rule: Element
+  var clauses: [Clause]
+}
+
+/// What holds for one tensor, or for all that the same clauses match.
+struct Resolved {
+  var stages: [Element]
+  var rule: Element
+  var frozen = false
+}
+
+extension Recipe {
+  /// Applies the clauses with these numbers, in order.
+  func resolve(_ applying: [Int]) throws(RavineError) -> Resolved {
+    var out = Resolved(stages: stages, rule: rule)
+    for i in applying {
+      switch clauses[i].change {
+      case .frozen:
+        out.frozen = true
+      case .rule(let element):
+        out.rule = try relative(element)
+        out.frozen = false
+      case .arguments(let assignments):
+        for a in assignments { try apply(a, to: &out, clause: clauses[i]) }
+      }
+      try checkMemory()
+    }
+    return out
+  }
+
+  private func apply(_ a: Assignment, to out: inout Resolved, clause: Clause) throws(RavineError) {
+    let element = a.stage.map { out.stages[$0] } ?? out.rule
+    let declaration = try element.declaration
+    guard let k = declaration.index(of: Text(a.parameter)) else {
+      throw .name(
+        "\(print(clause.patterns)): \(declaration.name) has no parameter '\(a.parameter)'")
+    }
+    let value = try combined(a.value, with: element.values[k], declaration.parameters[k])
+    if let stage = a.stage { out.stages[stage].values[k] = value } else { out.rule.values[k] = value }
+  }
+
+  /// The rule of a clause, whose `x0.1` refer to the recipe's own rule.
+  private func relative(_ element: Element) throws(RavineError) -> Element {
+    var element = element
+    let own = try rule.declaration, its = try element.declaration
+    for k in 0..<element.values.count {
+      guard case .times = element.values[k] else { continue }
+      guard let j = own.index(of: Text(its.parameters[k].name)) else {
+        throw .name("'\(its.parameters[k].name)' of \(own.name) does not exist, to be multiplied")
+      }
+      element.values[k] = try combined(element.values[k], with: rule.values[j], its.parameters[k])
+    }
+    return element
+  }
+
+  private func combined(_ value: Value, with old: Value, _ p: Parameter) throws(RavineError) -> Value {
+    guard case .times(let factor) = value else { return value }
+    switch old {
+    case .number(let x):
+      if let reason = p.reject(factor * x) {
+        throw RavineError.argument("\(p.name)=x\(factor) makes \(factor * x), \(reason)")
+      }
+      return .number(factor * x)
+    case .schedule(let s, let times): return .schedule(s, times: factor * times)
+    default: return old
+    }
+  }
+}
+
+extension Declaration {
+  func index(of name: Text) -> Int? {
+    for i in 0..<parameters.count where name == parameters[i].name { return i }
+    return nil
+  }
+
+  var parameterNames: [Text] {
+    var out: [Text] = []
+    for p in parameters { out.append(Text(p.name)) }
+    return out
+  }
+}
+
+extension Parameter {
+  /// Why a number is not allowed, or nil.
+  func reject(_ x: Double) -> Text? {
+    let low = lowOpen ? x > self.low : x >= self.low
+    let high = highOpen ? x < self.high : x <= self.high
+    if !low || !high { return "which is outside \(range)" }
+    if kind == .flag, x != 0, x != 1 { return "which is not 0 or 1" }
+    if kind == .count, x != x.rounded(.towardZero) { return "which is not a whole number" }
+    return nil
+  }
+
+  /// As mathematics writes it: [0, 1).
+  var range: Text {
+    let left: StaticString = lowOpen || low == -.infinity ? "(" : "["
+    let right: StaticString = highOpen || high == .infinity ? ")" : "]"
+    return "\(left)\(low), \(high)\(right)"
+  }
+}

@@ -1,0 +1,424 @@
+import CRavine
+import Kernels
+
+/// recipe := chain (';' clause)*       chain := element ('|' element)*
+/// element := name [ '(' [argument (',' argument)*] ')' ]     argument := [name '='] value
+struct Parser {
+  var lexer: Lexer
+  private var depth = 0
+
+  init(_ text: [UInt8], _ title: StaticString) throws(RavineError) {
+    lexer = try Lexer(text, title)
+  }
+
+  static func recipe(_ text: [UInt8]) throws(RavineError) -> Recipe {
+    var parser = try Parser(text, "recipe")
+    let chain = try parser.chain()
+    var recipe = Recipe(stages: Array(chain.dropLast()), rule: chain[chain.count - 1], clauses: [])
+    while parser.lexer.take(";") {
+      if parser.lexer.atEnd { break }
+      if recipe.clauses.count == Limits.clauses {
+        throw parser.lexer.error(parser.lexer.at, "more than \(Limits.clauses) clauses")
+      }
+      let patterns = try parser.patterns()
+      try parser.lexer.expect(":", "':' after the patterns of a clause")
+      recipe.clauses.append(Clause(patterns: patterns, change: try parser.change(recipe)))
+    }
+    if !parser.lexer.atEnd { throw parser.lexer.expected("'|', ';' or the end") }
+    try checkMemory()
+    return recipe
+  }
+
+  /// A clause given as two texts.
+  static func clause(_ patterns: [UInt8], _ change: [UInt8], for recipe: Recipe) throws(RavineError)
+    -> Clause
+  {
+    let patterns = try Parser.patterns(patterns)
+    var parser = try Parser(change, "clause")
+    let change = try parser.change(recipe)
+    if !parser.lexer.atEnd { throw parser.lexer.expected("the end of the clause") }
+    try checkMemory()
+    return Clause(patterns: patterns, change: change)
+  }
+
+  static func patterns(_ text: [UInt8]) throws(RavineError) -> [Pattern] {
+    var parser = try Parser(text, "patterns")
+    let patterns = try parser.patterns()
+    if !parser.lexer.atEnd { throw parser.lexer.expected("',' or the end of the patterns") }
+    return patterns
+  }
+
+  /// A schedule alone, or a number, which is the constant one.
+  static func schedule(_ text: [UInt8]) throws(RavineError) -> Element {
+    var parser = try Parser(text, "schedule")
+    let element: Element
+    if let number = try parser.lexer.number() {
+      let entry = try parser.entry("constant", .schedule, at: 0)
+      element = Element(
+        entry: entry.index, row: entry.entry.row, values: [.number(number)], given: [true])
+    } else {
+      element = try parser.element([.schedule], "a schedule or a number")
+    }
+    if !parser.lexer.atEnd { throw parser.lexer.expected("the end of the schedule") }
+    try checkMemory()
+    return element
+  }
+
+  // MARK: chains
+
+  private mutating func chain() throws(RavineError) -> [Element] {
+    var chain: [Element] = []
+    repeat {
+      let place = lexer.at
+      if chain.count > Limits.stages {
+        throw lexer.error(place, "more than \(Limits.stages) stages")
+      }
+      if let last = chain.last, try last.declaration.kind == .rule {
+        throw lexer.error(place, "\(try last.declaration.name) is a rule and ends the chain")
+      }
+      chain.append(try element([.stage, .rule], "a stage or a rule"))
+    } while lexer.take("|")
+    let last = try chain[chain.count - 1].declaration
+    if last.kind != .rule {
+      throw lexer.error(
+        lexer.at,
+        "the chain ends in the stage \(last.name), but must end in a rule: \(list(try rules))")
+    }
+    return chain
+  }
+
+  private var rules: [Text] { get throws(RavineError) { try Catalog.shared().names([.rule]) } }
+
+  private func entry(_ name: Text, _ kind: Declaration.Kind, at place: Int) throws(RavineError)
+    -> (index: Int, entry: Catalog.Entry)
+  {
+    let catalog = try Catalog.shared()
+    guard let index = catalog.find(name) else {
+      throw lexer.error(
+        place, "no \(kind.word) is called '\(name)'\(suggestion(for: name, among: catalog.names([kind])))")
+    }
+    return (index, catalog.entries[index])
+  }
+
+  /// An element of one of these kinds.
+  mutating func element(_ kinds: [Declaration.Kind], _ what: Text) throws(RavineError) -> Element {
+    depth += 1
+    defer { depth -= 1 }
+    if depth > Limits.depth { throw lexer.error(lexer.at, "nested deeper than \(Limits.depth)") }
+    lexer.skipSpace()
+    let place = lexer.at
+    guard let name = lexer.name() else { throw lexer.expected(what) }
+    let catalog = try Catalog.shared()
+    guard let index = catalog.find(name) else {
+      throw lexer.error(
+        place, "there is no '\(name)'\(suggestion(for: name, among: catalog.names(kinds)))")
+    }
+    let entry = catalog.entries[index]
+    guard kinds.contains(where: { $0 == entry.declaration.kind }) else {
+      throw lexer.error(
+        place, "expected \(what), but \(name) is a \(entry.declaration.kind.word)")
+    }
+    var element = blank(index, entry)
+    if lexer.take("(") { try arguments(of: &element, entry.declaration, inClause: false) }
+    try complete(element, entry.declaration, place)
+    return element
+  }
+
+  private func blank(_ index: Int, _ entry: Catalog.Entry) -> Element {
+    var values: [Value] = [], given: [Bool] = []
+    for p in entry.declaration.parameters {
+      values.append(p.initial.map { .number($0) } ?? .missing)
+      given.append(false)
+    }
+    return Element(entry: index, row: entry.row, values: values, given: given)
+  }
+
+  private func complete(_ element: Element, _ d: Declaration, _ place: Int) throws(RavineError) {
+    for (k, value) in element.values.enumerated() {
+      if case .missing = value {
+        throw lexer.error(place, "\(d.name) needs '\(d.parameters[k].name)': \(d.parameters[k].summary)")
+      }
+    }
+    if d.kind == .schedule {
+      do { _ = try curve(of: element) } catch {
+        if error.status == RVN_ERR_MEMORY { throw error }
+        throw lexer.error(place, error.message)
+      }
+    }
+    try checkMemory()
+  }
+
+  // MARK: arguments
+
+  private mutating func arguments(of element: inout Element, _ d: Declaration, inClause: Bool)
+    throws(RavineError)
+  {
+    if lexer.take(")") { return }
+    var next = 0, named = false
+    repeat {
+      lexer.skipSpace()
+      let place = lexer.at
+      let k: Int
+      if let key = keyword() {
+        named = true
+        guard let found = d.index(of: key) else {
+          throw lexer.error(place, unknown(key, d))
+        }
+        k = found
+      } else {
+        if named { throw lexer.error(place, "a value without a name after one with a name") }
+        guard next < d.parameters.count else {
+          throw lexer.error(place, "\(d.name) takes \(d.parameters.count) values at most")
+        }
+        k = next
+        next += 1
+      }
+      if element.given[k] {
+        throw lexer.error(place, "'\(d.parameters[k].name)' of \(d.name) is given twice")
+      }
+      element.values[k] = try value(
+        for: d.parameters[k], of: Text(d.name), schedules: d.kind != .schedule, multiples: inClause)
+      element.given[k] = true
+    } while lexer.take(",")
+    try lexer.expect(")", "',' or ')'")
+  }
+
+  private func unknown(_ key: Text, _ d: Declaration) -> Text {
+    let near = suggestion(for: key, among: d.parameterNames)
+    return "\(d.name) has no parameter '\(key)'\(near.isEmpty ? "; it has \(list(d.parameterNames))" : near)"
+  }
+
+  /// A name and '=' behind it; else nothing is read.
+  private mutating func keyword() -> Text? {
+    let place = lexer.at
+    if let name = lexer.name(), lexer.take("=") { return name }
+    lexer.rewind(place)
+    return nil
+  }
+
+  /// `schedules`: whether a number may be a schedule; `multiples`: whether it may be x0.1.
+  private mutating func value(
+    for p: Parameter, of owner: Text, schedules: Bool, multiples: Bool
+  ) throws(RavineError) -> Value {
+    lexer.skipSpace()
+    let place = lexer.at
+    switch p.kind {
+    case .word: return .number(try word(of: p, owner))
+    case .list: return .list(try numbers(for: p, owner))
+    case .flag:
+      if let name = lexer.name() {
+        if name == "true" { return .number(1) }
+        if name == "false" { return .number(0) }
+        lexer.rewind(place)
+      }
+    default: break
+    }
+    if multiples, p.kind == .number, let factor = try multiple() { return .times(factor) }
+    if let number = try lexer.number() {
+      try check(number, p, owner, place)
+      return .number(number)
+    }
+    guard p.kind == .schedule || (p.kind == .number && schedules) else {
+      throw lexer.expected("a number for \(owner).\(p.name)")
+    }
+    let element = try element([.schedule], "a number or a schedule for \(owner).\(p.name)")
+    try checkStart(of: element, p, owner, place)
+    return .schedule(element, times: 1)
+  }
+
+  /// x0.1
+  private mutating func multiple() throws(RavineError) -> Double? {
+    let place = lexer.at
+    guard lexer.peek() == UInt8(ascii: "x") else { return nil }
+    _ = lexer.take("x")
+    if let factor = try lexer.number() { return factor }
+    lexer.rewind(place)
+    return nil
+  }
+
+  private func check(_ x: Double, _ p: Parameter, _ owner: Text, _ place: Int) throws(RavineError) {
+    if let reason = p.reject(x) {
+      throw lexer.error(place, "\(owner).\(p.name) is \(x), \(reason)")
+    }
+  }
+
+  /// A schedule's values are known only when their step comes; the first one is known now.
+  private func checkStart(of element: Element, _ p: Parameter, _ owner: Text, _ place: Int)
+    throws(RavineError)
+  {
+    try check(try curve(of: element)(0), p, owner, place)
+  }
+
+  private mutating func word(of p: Parameter, _ owner: Text) throws(RavineError) -> Double {
+    let place = lexer.at
+    var known: [Text] = []
+    for word in p.words { known.append(Text(word)) }
+    var bytes: [UInt8] = []
+    if let quoted = try lexer.quoted() {
+      bytes = quoted
+    } else {
+      while lexer.at < lexer.text.count, isNameByte(lexer.text[lexer.at]) {
+        bytes.append(lexer.text[lexer.at])
+        lexer.rewind(lexer.at + 1)
+      }
+    }
+    for i in 0..<known.count where known[i].bytes == bytes { return Double(i) }
+    if bytes.isEmpty { throw lexer.expected("one of \(list(known)) for \(owner).\(p.name)") }
+    throw lexer.error(
+      place,
+      "\(owner).\(p.name) is one of \(list(known)), not '\(Text(bytes))'\(suggestion(for: Text(bytes), among: known))")
+  }
+
+  private mutating func numbers(for p: Parameter, _ owner: Text) throws(RavineError) -> [Double] {
+    try lexer.expect("(", "numbers in parentheses for \(owner).\(p.name), such as (5, 20)")
+    var out: [Double] = []
+    while !lexer.take(")") {
+      if out.count == Limits.list { throw lexer.error(lexer.at, "more than \(Limits.list) numbers") }
+      lexer.skipSpace()
+      let place = lexer.at
+      guard let x = try lexer.number() else { throw lexer.expected("a number or ')'") }
+      try check(x, p, owner, place)
+      out.append(x)
+      if lexer.take(",") { continue }
+      try lexer.expect(")", "',' or ')'")
+      break
+    }
+    if out.isEmpty { throw lexer.error(lexer.at, "\(owner).\(p.name) needs one number at least") }
+    try checkMemory()
+    return out
+  }
+
+  // MARK: clauses
+
+  mutating func patterns() throws(RavineError) -> [Pattern] {
+    var out: [Pattern] = []
+    repeat {
+      let place = lexer.at
+      let quoted = try lexer.quoted()
+      let bytes = quoted ?? lexer.patternBytes()
+      if bytes.isEmpty { throw lexer.expected("a pattern for tensor names, such as *.bias") }
+      let test: Pattern.Test =
+        quoted == nil && bytes[0] == UInt8(ascii: "@") ? try property(bytes, place) : .name(bytes)
+      out.append(Pattern(test: test, optional: lexer.take("?")))
+      if out.count > Limits.stages { throw lexer.error(place, "more than \(Limits.stages) patterns") }
+    } while lexer.take(",")
+    return out
+  }
+
+  /// @rank<2 or @size>=1000
+  private func property(_ bytes: [UInt8], _ place: Int) throws(RavineError) -> Pattern.Test {
+    var i = 1
+    while i < bytes.count, isNameByte(bytes[i]) { i += 1 }
+    let name = Text(Array(bytes[1..<i]))
+    let start = i
+    while i < bytes.count, "<>=".utf8.contains(bytes[i]) { i += 1 }
+    let sign = Text(Array(bytes[start..<i]))
+    let comparison: Comparison? =
+      sign == "<" ? .less : sign == "<=" ? .lessOrEqual : sign == ">" ? .greater
+      : sign == ">=" ? .greaterOrEqual : sign == "=" || sign == "==" ? .equal : nil
+    var n = 0
+    let digits = bytes[i...]
+    guard let comparison, !digits.isEmpty, digits.count < 19, digits.allSatisfy(isDigit),
+      name == "rank" || name == "size"
+    else {
+      throw lexer.error(
+        place, "'\(Text(bytes))' is not a test such as @rank<2 or @size>=1000")
+    }
+    for d in digits { n = 10 * n + Int(d - UInt8(ascii: "0")) }
+    return name == "rank" ? .rank(comparison, n) : .size(comparison, n)
+  }
+
+  mutating func change(_ recipe: Recipe) throws(RavineError) -> Clause.Change {
+    lexer.skipSpace()
+    let place = lexer.at
+    if let name = lexer.name(), name == "frozen" { return .frozen }
+    lexer.rewind(place)
+    guard keyword() == nil else {
+      lexer.rewind(place)
+      return .arguments(try assignments(recipe))
+    }
+    return .rule(try rule())
+  }
+
+  private mutating func rule() throws(RavineError) -> Element {
+    lexer.skipSpace()
+    let place = lexer.at
+    guard let name = lexer.name() else {
+      throw lexer.expected("'frozen', parameter=value, or a rule")
+    }
+    let (index, entry) = try entry(name, .rule, at: place)
+    guard entry.declaration.kind == .rule else {
+      throw lexer.error(
+        place, "\(name) is a \(entry.declaration.kind.word); a clause can change the rule only")
+    }
+    var element = blank(index, entry)
+    depth += 1
+    defer { depth -= 1 }
+    if lexer.take("(") { try arguments(of: &element, entry.declaration, inClause: true) }
+    try complete(element, entry.declaration, place)
+    if lexer.take("|") { throw lexer.error(place, "a clause can change the rule, but not the stages") }
+    return element
+  }
+
+  private mutating func assignments(_ recipe: Recipe) throws(RavineError) -> [Assignment] {
+    var out: [Assignment] = []
+    depth += 1
+    defer { depth -= 1 }
+    repeat {
+      lexer.skipSpace()
+      let place = lexer.at
+      guard let key = keyword() else { throw lexer.expected("parameter=value") }
+      let (stage, parameter): (Int?, Parameter)
+      do { (stage, parameter) = try find(key, in: recipe, forClause: true) } catch {
+        throw lexer.error(place, error.message)
+      }
+      let value = try value(for: parameter, of: "clause", schedules: true, multiples: true)
+      out.append(Assignment(stage: stage, parameter: parameter.name, value: value))
+    } while lexer.take(",")
+    return out
+  }
+}
+
+/// Whether a stage measures the whole gradient.
+private func measures(_ stage: Element) throws(RavineError) -> Bool {
+  var values: [Double] = []
+  for value in stage.values { values.append(value.constant ?? 0) }
+  let entry = try Catalog.shared().stages[stage.row]
+  return values.withUnsafeBufferPointer {
+    entry.facts($0.baseAddress.unsafelyUnwrapped).measures != nil
+  }
+}
+
+/// Finds `[stage.]parameter` in a recipe: the stage's place (nil: the rule) and the parameter.
+func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -> (Int?, Parameter) {
+  var known: [Text] = []
+  for i in 0..<recipe.stages.count {
+    let name = try stageName(i, in: recipe.stages), d = try recipe.stages[i].declaration
+    for p in d.parameters {
+      let full: Text = "\(name).\(p.name)"
+      if full == key {
+        if forClause, try measures(recipe.stages[i]) {
+          throw .name("\(name) measures all tensors together, so it cannot differ by tensor")
+        }
+        return (i, p)
+      }
+      known.append(full)
+    }
+  }
+  var rules = [recipe.rule]
+  if forClause {
+    for clause in recipe.clauses {
+      if case .rule(let element) = clause.change { rules.append(element) }
+    }
+  }
+  for rule in rules {
+    let d = try rule.declaration
+    for p in d.parameters {
+      let full: Text = "\(d.name).\(p.name)"
+      if key == p.name || key == full { return (nil, p) }
+      known.append(Text(p.name))
+    }
+  }
+  let own = try recipe.rule.declaration.name
+  throw .name("\(own) has no parameter '\(key)'\(suggestion(for: key, among: known))")
+}

@@ -1,0 +1,366 @@
+/* ravine.h - optimizers, learning-rate schedules and gradient diagnostics for any program.
+ *
+ *     rvn_optimizer *opt;
+ *     rvn_optimizer_create("clip_norm(1) | adamw(1e-3)", &opt);
+ *     rvn_optimizer_add(opt, &(rvn_tensor){sizeof(rvn_tensor), "w", w, gw, RVN_F32, 0, 1, 0,
+ *                                          (int64_t[]){n}}, NULL);
+ *     for (;;) { ...fill gw...  rvn_optimizer_step(opt, NULL, NULL); }
+ *     rvn_optimizer_destroy(opt);
+ *
+ * This header is the specification. It reads from the simplest call to the rarest.
+ *
+ * Promises that hold for every function:
+ *   - Nothing is printed, no signal handler is installed, nothing aborts or exits.
+ *   - Bad input is a status and a sentence; a call that fails leaves every handle and every
+ *     buffer as it was. (Exception: rvn_optimizer_step with a host parallel_for that does not
+ *     run all its bodies; see rvn_options.)
+ *   - Pointers to the caller's memory are borrowed for as long as the function says and are
+ *     never freed. Handles belong to the caller, who destroys them.
+ *   - The floating-point mode of the calling thread (rounding, flush-to-zero, exception masks)
+ *     does not change results and is the same after the call as before.
+ *   - Same input, same bytes: for every instruction set, thread count and machine.
+ *
+ * Threads: handles are independent of each other. One handle is used by one thread at a time;
+ * the caller sees to that. Functions without a handle may be called from any thread at any
+ * time. Exceptions are stated.
+ *
+ * Needs a 64-bit little-endian machine. C99, C11, C++17. */
+#ifndef RAVINE_H
+#define RAVINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- status ------------------------------------------------------------------------------ */
+
+/* 0 is success, every failure is negative. The values never change. */
+typedef int32_t rvn_status;
+
+#define RVN_OK 0
+#define RVN_ERR_ARGUMENT (-1)     /* a pointer is NULL, a size or value is out of range */
+#define RVN_ERR_RECIPE (-2)       /* the recipe text is wrong: line, column and expectation */
+#define RVN_ERR_NAME (-3)         /* no tensor, parameter, entry or state of that name */
+#define RVN_ERR_TYPE (-4)         /* an element type that does not fit here */
+#define RVN_ERR_SHAPE (-5)        /* a shape or an element count that does not fit here */
+#define RVN_ERR_STATE (-6)        /* right call, wrong moment */
+#define RVN_ERR_MEMORY (-7)       /* the allocator said no */
+#define RVN_ERR_IO (-8)           /* the operating system refused a file operation */
+#define RVN_ERR_FORMAT (-9)       /* the file is not a checkpoint, or is damaged */
+#define RVN_ERR_MISMATCH (-10)    /* a good checkpoint, but of another optimizer */
+#define RVN_ERR_NONFINITE (-11)   /* finite_guard found NaN or infinity */
+#define RVN_ERR_NEEDS (-12)       /* something the recipe needs was not given */
+#define RVN_ERR_CALLBACK (-13)    /* a callback of the host failed */
+#define RVN_ERR_CANCELLED (-14)   /* a callback of the host asked to stop */
+#define RVN_ERR_UNSUPPORTED (-15) /* this build or this machine cannot do it */
+
+/* The sentence for this thread's last failing call: what was wrong, where, and how to mend it.
+ * Never NULL; "" if nothing failed yet. Valid until the next failing call on this thread. */
+const char *rvn_last_error(void);
+
+/* ---- the main job: create, add, step, destroy ---------------------------------------------- */
+
+typedef struct rvn_optimizer rvn_optimizer;
+
+/* Creates an optimizer from a recipe: one line of UTF-8 text, ended by NUL, such as
+ *
+ *     adamw(1e-3)
+ *     clip_norm(1) | adamw(lr=warmup(cosine(3e-4, steps=9900), steps=100), weight_decay=0.1)
+ *     sgd(0.1, momentum=0.9); *.bias: weight_decay=0; head.*: lr=x10
+ *
+ * Stages are joined by '|', clauses for some tensors follow after ';'. rvn_catalog_* lists all
+ * names and parameters. The text is copied.
+ * On success *out is the handle, to be given to rvn_optimizer_destroy. On failure *out is NULL.
+ * Errors: ARGUMENT (NULL), RECIPE (with line:column), MEMORY. */
+rvn_status rvn_optimizer_create(const char *recipe, rvn_optimizer **out);
+
+/* Element types. */
+#define RVN_F32 1
+#define RVN_F64 2
+#define RVN_BF16 3
+#define RVN_F16 4
+
+/* One tensor of parameters: a contiguous array in row-major order. */
+typedef struct rvn_tensor {
+  size_t struct_size;   /* = sizeof(rvn_tensor) */
+  const char *name;     /* unique, 1 to 255 bytes of UTF-8 without control characters; copied */
+  void *data;           /* the parameters, updated in place; borrowed until destroy or bind */
+  const void *grad;     /* bound gradient, read by each step; borrowed likewise; may be NULL */
+  int32_t dtype;        /* RVN_F32, RVN_F64, RVN_BF16 or RVN_F16 */
+  int32_t grad_dtype;   /* type of the gradient; 0: the same as dtype */
+  int32_t rank;         /* 0 to 8; 0 is a single number */
+  int32_t reserved;     /* 0 */
+  const int64_t *shape; /* rank lengths, each >= 0; copied; may be NULL if rank is 0 */
+} rvn_tensor;
+
+/* Adds a tensor. *index (if index is not NULL) becomes its number: 0, 1, 2... in order of
+ * adding. data may be NULL only for a tensor without elements. Arrays need the alignment of
+ * their element type, no more. Arithmetic is in 32-bit floats, for RVN_F64 in 64-bit floats.
+ * Memory ranges of parameters must not overlap; a gradient must not overlap any parameter.
+ * Errors: ARGUMENT, NAME (empty, too long, control characters, or already taken), TYPE, SHAPE,
+ * STATE (after rvn_optimizer_prepare or the first step), MEMORY. */
+rvn_status rvn_optimizer_add(rvn_optimizer *opt, const rvn_tensor *tensor, size_t *index);
+
+/* What a step may be given. */
+typedef struct rvn_step_input {
+  size_t struct_size;       /* = sizeof(rvn_step_input) */
+  const void *const *grads; /* gradients by tensor index, for this call only; a NULL entry means
+                               no gradient; grads == NULL means the bound ones */
+  size_t grad_count;        /* entries of grads: the number of tensors; 0 if grads is NULL */
+  double loss;              /* the loss of this batch, used by recipes that need it */
+  int32_t has_loss;         /* 1 if loss is set, else 0 */
+  int32_t reserved;         /* 0 */
+} rvn_step_input;
+
+/* What a step tells. */
+typedef struct rvn_step_report {
+  size_t struct_size;   /* = sizeof(rvn_step_report), set by the caller */
+  uint64_t step;        /* number of updates applied so far, this one included */
+  double lr;            /* learning rate of the recipe's own rule in this step */
+  double grad_norm;     /* 2-norm over all gradients as they were given, before any stage */
+  double clip_scale;    /* factor that the clipping stages multiplied the gradient by */
+  double update_norm;   /* 2-norm of (old parameters - new parameters); 0 if skipped */
+  uint64_t nonfinite;   /* how many gradient elements were NaN or infinite */
+  int32_t skipped;      /* 0 applied, 1 skipped by finite_guard, 2 accumulating, 3 no gradient */
+  int32_t reserved;     /* 0 */
+} rvn_step_report;
+
+/* One update of all tensors that have a gradient, in place. A tensor without one is left alone:
+ * its data, its state and its own step counter. The first step prepares the optimizer (see
+ * rvn_optimizer_prepare); later steps allocate nothing.
+ * input may be NULL: bound gradients, no loss. report may be NULL; asking for a report measures
+ * the norms in the same pass over memory, which costs a few percent. The caller sets
+ * report->struct_size; on failure the report is not written.
+ * Gradients are never written to. A step that is skipped changes nothing and is RVN_OK.
+ * Errors: those of rvn_optimizer_prepare at the first step; ARGUMENT (wrong struct_size or
+ * grad_count, misaligned gradient), NONFINITE (finite_guard: names tensor and index). */
+rvn_status rvn_optimizer_step(rvn_optimizer *opt, const rvn_step_input *input,
+                              rvn_step_report *report);
+
+/* Destroys the handle and frees what it holds; the caller's arrays stay. NULL is fine. */
+void rvn_optimizer_destroy(rvn_optimizer *opt);
+
+/* ---- hyper-parameters ------------------------------------------------------------------------ */
+
+/* Reads or writes a hyper-parameter. A key is [patterns:][stage.]parameter:
+ *   "lr"               of the rule
+ *   "clip_norm.max"    of a stage; the second stage of a name is "clip_value#2.max"
+ *   "head.*:lr"        of the tensors that match; set appends a clause to the recipe
+ * get gives the value that the next step uses: a schedule is evaluated at the current step. If
+ * patterns match tensors with different values, get fails and says so. set replaces a schedule
+ * by the number; flags are 0 and 1. Words ("compat") and lists are fixed at creation.
+ * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
+ * told), STATE (the change would need other state than was prepared). */
+rvn_status rvn_optimizer_get(rvn_optimizer *opt, const char *key, double *value);
+rvn_status rvn_optimizer_set(rvn_optimizer *opt, const char *key, double value);
+
+/* Appends a clause: as if the recipe ended in "; patterns: clause". clause is "name=value, ...",
+ * or a rule such as "sgd(0.1)", or "frozen". Before or after prepare; afterwards a clause that
+ * asks for another rule or other state than was prepared is STATE.
+ * Errors: ARGUMENT, RECIPE, NAME (no tensor matches, after prepare), STATE, MEMORY. */
+rvn_status rvn_optimizer_override(rvn_optimizer *opt, const char *patterns, const char *clause);
+
+/* The recipe as it now holds, in canonical form: all defaults filled in, changes by set and
+ * override included. Creating an optimizer from it gives the same optimizer.
+ * Text out: at most cap bytes are written, always ended by NUL if cap > 0; *needed (if not NULL)
+ * is the size of the whole text with its NUL. A text that does not fit is ARGUMENT, and *needed
+ * is set; buf may be NULL if cap is 0, and then asking for the size is RVN_OK. */
+rvn_status rvn_optimizer_recipe(const rvn_optimizer *opt, char *buf, size_t cap, size_t *needed);
+
+/* ---- before the first step ------------------------------------------------------------------- */
+
+/* Makes the plan of phases and allocates state and scratch; the first step does it otherwise.
+ * After it no tensor can be added. Calling it again does nothing.
+ * Errors: STATE (no tensor was added), NAME (a clause matches no tensor; write "pattern?" for
+ * one that may), MEMORY, ARGUMENT. */
+rvn_status rvn_optimizer_prepare(rvn_optimizer *opt);
+
+/* The dry run, as text: the phases and what each reads and measures, then one line for each
+ * tensor: rule, clauses, state, bytes. Prepares nothing and allocates no state.
+ * Text out as in rvn_optimizer_recipe. Errors: ARGUMENT, STATE, NAME, MEMORY. */
+rvn_status rvn_optimizer_plan(rvn_optimizer *opt, char *buf, size_t cap, size_t *needed);
+
+/* Binds other arrays to tensor index, of the same type and shape: data replaces the parameters'
+ * array, grad the bound gradient (NULL: none). Both are borrowed as in rvn_optimizer_add.
+ * Errors: ARGUMENT (NULL data, bad index, misaligned). */
+rvn_status rvn_optimizer_bind(rvn_optimizer *opt, size_t index, void *data, const void *grad);
+
+/* ---- save and load ----------------------------------------------------------------------------- */
+
+/* Writes a checkpoint: parameters, state, counters and the recipe, in one safetensors file. It
+ * is written beside the target and renamed over it: path holds the old file or the new one,
+ * whole, at any moment. Prepares the optimizer if that was not done.
+ * Tensors are "param/<name>" and "state/<name>/<slot>".
+ * Errors: ARGUMENT, IO (with the system's reason), MEMORY, those of prepare. */
+rvn_status rvn_optimizer_save(rvn_optimizer *opt, const char *path);
+
+/* Reads a checkpoint into an optimizer with the same tensors (names, shapes, types) and rules.
+ * The bound arrays, state and counters are written only after the whole file was read and
+ * checked. Hyper-parameters stay those of the handle, so that a run can resume with another
+ * rate; everything else continues bit for bit. Prepares the optimizer if that was not done.
+ * Errors: ARGUMENT, IO, FORMAT (not a checkpoint, damaged), MISMATCH (names what differs),
+ * MEMORY, those of prepare. */
+rvn_status rvn_optimizer_load(rvn_optimizer *opt, const char *path);
+
+/* How to load. */
+typedef struct rvn_load_options {
+  size_t struct_size; /* = sizeof(rvn_load_options) */
+  int32_t partial;    /* 1: load what fits by name, shape, type and slot; leave the rest alone */
+  int32_t params;     /* 0: leave the parameters alone; 1: load them */
+  int32_t state;      /* 0: leave state and counters alone; 1: load them */
+  int32_t reserved;   /* 0 */
+} rvn_load_options;
+
+/* As rvn_optimizer_load, with options (NULL: strict, params and state). report (text out as in
+ * rvn_optimizer_recipe, buf NULL and cap 0 to do without) lists what was missing in the file,
+ * extra in the file, or different, one line each: "missing param/w", "extra param/v",
+ * "different param/b: file F32 [3], handle F32 [4]". The report never makes the call fail: a
+ * text that does not fit is cut, and *needed tells its whole size. */
+rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
+                                   const rvn_load_options *options, char *report, size_t cap,
+                                   size_t *needed);
+
+/* Copies state of tensor index out or in, converted from or to dtype (an RVN_ type): what is a
+ * slot name of its rule, such as "m" or "v", or "step" for its own step counter (one element).
+ * count must be the number of elements. rvn_optimizer_slots lists the names.
+ * Errors: ARGUMENT, NAME (the slots there are), TYPE, SHAPE (count), STATE (not prepared). */
+rvn_status rvn_optimizer_read(const rvn_optimizer *opt, size_t index, const char *what,
+                              int32_t dtype, void *out, size_t count);
+rvn_status rvn_optimizer_write(rvn_optimizer *opt, size_t index, const char *what, int32_t dtype,
+                               const void *in, size_t count);
+
+/* The names of the state slots of tensor index, separated by commas; "" if it has none.
+ * Text out as in rvn_optimizer_recipe. Errors: ARGUMENT, STATE (not prepared). */
+rvn_status rvn_optimizer_slots(const rvn_optimizer *opt, size_t index, char *buf, size_t cap,
+                               size_t *needed);
+
+/* ---- schedules alone ---------------------------------------------------------------------------- */
+
+typedef struct rvn_schedule rvn_schedule;
+
+/* Creates a schedule from text such as "warmup(cosine(0.1, steps=900), steps=100)"; a plain
+ * number is the constant schedule. Copied, destroyed and failing as rvn_optimizer_create. */
+rvn_status rvn_schedule_create(const char *recipe, rvn_schedule **out);
+
+/* Writes the values at steps first, first + 1, ... first + count - 1. Step 0 is the first update.
+ * A schedule is a pure function of the step: this may be called from several threads at once.
+ * Errors: ARGUMENT. */
+rvn_status rvn_schedule_values(const rvn_schedule *schedule, uint64_t first, size_t count,
+                               double *out);
+
+/* The schedule in canonical form. Text out as in rvn_optimizer_recipe. */
+rvn_status rvn_schedule_recipe(const rvn_schedule *schedule, char *buf, size_t cap,
+                               size_t *needed);
+
+/* NULL is fine. */
+void rvn_schedule_destroy(rvn_schedule *schedule);
+
+/* ---- the catalog ---------------------------------------------------------------------------------- */
+
+/* One thing that a recipe can name. The text is static: it lives as long as the library. */
+typedef struct rvn_entry {
+  size_t struct_size;     /* = sizeof(rvn_entry), set by the caller */
+  const char *name;       /* unique over all kinds */
+  const char *kind;       /* "rule", "stage" or "schedule" */
+  const char *summary;    /* one line */
+  const char *formula;    /* the recurrence, lines separated by \n */
+  const char *reference;  /* the paper or the code that it reproduces */
+  const char *difference; /* how it differs from the paper, torch and optax */
+  size_t parameter_count;
+  size_t state_count;
+} rvn_entry;
+
+/* Kinds of parameters. */
+#define RVN_PARAMETER_NUMBER 1   /* a number, or a schedule over steps */
+#define RVN_PARAMETER_FLAG 2     /* 0 or 1 */
+#define RVN_PARAMETER_WORD 3     /* one of the words in `words` */
+#define RVN_PARAMETER_COUNT 4    /* a whole number */
+#define RVN_PARAMETER_LIST 5     /* numbers in parentheses: (5, 20) */
+#define RVN_PARAMETER_SCHEDULE 6 /* a schedule or a number: what `warmup` goes around */
+
+typedef struct rvn_parameter {
+  size_t struct_size;  /* = sizeof(rvn_parameter), set by the caller */
+  const char *name;
+  const char *summary; /* meaning and unit, one line */
+  const char *initial; /* the default, as text that a recipe takes; "" if it must be given */
+  const char *words;   /* for RVN_PARAMETER_WORD: the words, separated by spaces; else "" */
+  double low, high;    /* the range; for a list, of each element */
+  int32_t kind;        /* RVN_PARAMETER_... */
+  int32_t low_open;    /* 1 if low itself is not allowed */
+  int32_t high_open;   /* 1 if high itself is not allowed */
+  int32_t reserved;    /* 0 */
+} rvn_parameter;
+
+typedef struct rvn_slot {
+  size_t struct_size;  /* = sizeof(rvn_slot), set by the caller */
+  const char *name;    /* "m", "v", ...: what rvn_optimizer_read takes */
+  const char *summary;
+  const char *when;    /* the parameter that must not be 0 for the slot to exist; "": always */
+} rvn_slot;
+
+/* The number of entries, in the order of the documentation. */
+size_t rvn_catalog_count(void);
+
+/* Fills *out. Errors: ARGUMENT (NULL, struct_size, index past the end). */
+rvn_status rvn_catalog_entry(size_t entry, rvn_entry *out);
+rvn_status rvn_catalog_parameter(size_t entry, size_t index, rvn_parameter *out);
+rvn_status rvn_catalog_slot(size_t entry, size_t index, rvn_slot *out);
+
+/* ---- the library as a whole ------------------------------------------------------------------------ */
+
+#define RVN_VERSION_NUMBER 100 /* 10000 * major + 100 * minor + patch: 0.1.0 */
+#define RVN_ABI_VERSION 0      /* the number in libravine.so.0 */
+
+/* Of the library that was loaded; compare with the macros. "0.1.0" and the ABI number. */
+const char *rvn_version(void);
+int32_t rvn_abi_version(void);
+
+/* The instruction set in use: "avx512", "avx2", "sse2" or "neon". The environment variable
+ * RAVINE_ISA, read once, lowers it (for tests and bug reports); it never raises it. */
+const char *rvn_isa(void);
+
+/* The number of threads for handles that do not have their own: 0 as many as pay, 1 the calling
+ * thread alone, at most 256. Takes effect at each handle's prepare. The bytes of results do not depend
+ * on it. Errors: ARGUMENT. */
+rvn_status rvn_set_threads(int32_t count);
+
+/* Ends and joins the library's worker threads; a later step starts them again. For hosts that
+ * count threads, or before unloading. Not while another thread is in a step. */
+void rvn_shutdown(void);
+
+/* ---- options of a handle, for hosts that bring their own memory and threads --------------------------- */
+
+/* body(context, i) is to be called once for each i in 0..<count, in any order, on any threads,
+ * and all must have returned before parallel_for returns. */
+typedef void (*rvn_body)(void *context, size_t index);
+
+typedef struct rvn_options {
+  size_t struct_size; /* = sizeof(rvn_options) */
+  /* Memory. Both or neither. allocate returns NULL when there is none: then the call in progress
+   * fails with RVN_ERR_MEMORY. alignment is a power of two, at most 64. They are called on the
+   * threads that call the library, and never from workers. They must work until the handle
+   * is destroyed. */
+  void *(*allocate)(void *user, size_t size, size_t alignment);
+  void (*deallocate)(void *user, void *memory, size_t size, size_t alignment);
+  void *allocator_user;
+  /* Threads: the host's own loop instead of the library's pool; NULL: the pool. A parallel_for
+   * that returns before all bodies have run leaves the handle poisoned: the step fails with
+   * RVN_ERR_CALLBACK, and only load and destroy still work. */
+  void (*parallel_for)(void *user, size_t count, rvn_body body, void *context);
+  void *parallel_user;
+  int32_t threads;  /* as rvn_set_threads, for this handle; -1: as rvn_set_threads says */
+  int32_t reserved; /* 0 */
+} rvn_options;
+
+/* As rvn_optimizer_create, with options (NULL: none), which are copied. */
+rvn_status rvn_optimizer_create_with(const char *recipe, const rvn_options *options,
+                                     rvn_optimizer **out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
