@@ -1,0 +1,973 @@
+"""Makes the reference vectors: runs the published implementations and writes <name>.json here.
+
+    python Tests/reference/generate.py [name ...]
+
+Run by hand when a rule is added, never by CI. Made with Python 3.11.7 and
+
+    torch 2.15.0   jax 0.10.2   jaxlib 0.10.2   optax 0.2.8   numpy 2.4.6
+
+To add a rule, stage or schedule: add one function under @vectors("its catalog name", source).
+Tests/python/test_vectors.py finds the new file and every case in it by itself.
+
+How the references are run, so that the same bytes come out on another machine:
+  - torch on the CPU, foreach=False, fused=False, one thread, its AVX2 kernels. These use fused
+    multiply-add, Ravine does not: part of what the 4 ulp of a Float32 comparison are for.
+  - optax under jax_enable_x64, operation by operation (no jit). Without x64 optax computes
+    1 - beta**t in Float32, which is off by 1e-5 in the first step.
+  - XLA flushes Float32 subnormals to zero, Ravine keeps them. So the Float32 inputs of optax
+    hold none, and no intermediate value on which the result hangs is one.
+
+Format of a rule's or stage's file:
+
+    {"name", "kind": "rule" | "stage", "source", "cases": [{
+       "title", "recipe", "dtype": "f64" | "f32", "source",
+       "tensors":   {"w": [3, 5]},                           shapes
+       "start":     {"w": array},
+       "gradients": [{"w": array}, ...]                      one entry per step; a tensor that is
+                                                             missing has no gradient in that step
+       "params":    [{"w": array}, ...]                      after each step
+       "state":     [{"w": {"m": array}}, ...] or null       after each step, by slot; null where
+                                                             not recorded
+       "near_threshold": [{"step", "tensor", "elements", "why"}]   left out of the Float32
+    }]}                                                      comparison, see below
+
+An array is a list of numbers in row-major order, or, to keep the files small,
+    {"lcg": seed, "count": n, "scale": s, "set": [[index, value], ...]}     see lcg() below
+    {"at": [index, ...], "values": [number, ...]}     results only: the rest is not recorded
+Numbers read back exactly; "nan", "inf" and "-inf" are strings.
+
+near_threshold lists elements where the reference jumps (lion's sign) and its argument is within
+4 ulp of the jump: there a rounding decides, and one step in Float32 says nothing.
+
+Format of a schedule's file:
+    {"name", "kind": "schedule", "source", "cases": [{"title", "recipe", "source", "first", "values"}]}
+"""
+
+import functools
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
+os.environ["XLA_FLAGS"] = "--xla_cpu_max_isa=AVX2"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+
+jax.config.update("jax_enable_x64", True)
+torch.set_num_threads(1)
+
+HERE = Path(__file__).parent
+TORCH = f"torch {torch.__version__.split('+')[0]}"
+OPTAX = f"optax {optax.__version__} (jax {jax.__version__})"
+TABLE = {}
+
+
+def vectors(name, source, kind="rule"):
+    """Enters a function that returns a list of cases into the table."""
+
+    def enter(cases):
+        TABLE[name] = (kind, source, cases)
+        return cases
+
+    return enter
+
+
+# ---- inputs ------------------------------------------------------------------------------------
+
+
+def lcg(seed, count, scale):
+    """Numbers in [-scale, scale) from the seed; the test has the same three lines."""
+    out = []
+    for _ in range(count):
+        seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
+        out.append(((seed >> 40) / 2**23 - 1) * scale + 0.0)  # + 0.0: never -0
+    return out
+
+
+def drawn(seed, count, scale=1.0, but=None):
+    spec = {"lcg": seed, "count": count, "scale": scale}
+    return {**spec, "set": but} if but else spec
+
+
+def expand(spec):
+    """The Float64 numbers that an array of a file stands for."""
+    if not isinstance(spec, dict):
+        return [float(x) for x in spec]
+    values = lcg(spec["lcg"], spec["count"], spec["scale"])
+    for index, value in spec.get("set", []):
+        values[index] = float(value)
+    return values
+
+
+class Inputs:
+    """Shapes, start values and one gradient per tensor and step."""
+
+    def __init__(self):
+        self.shapes, self.start, self.gradients = {}, {}, []
+
+    def add(self, name, shape, start, gradients):
+        """gradients: one array per step; None where the tensor has no gradient."""
+        self.shapes[name], self.start[name] = list(shape), start
+        while len(self.gradients) < len(gradients):
+            self.gradients.append({})
+        for step, gradient in enumerate(gradients):
+            if gradient is not None:
+                self.gradients[step][name] = gradient
+        return self
+
+
+def columns(*elements):
+    """One list per element, over the steps -> one list per step, over the elements."""
+    return [list(step) for step in zip(*elements)]
+
+
+STEPS = 10
+
+
+def few(steps=STEPS):
+    """Seven elements whose gradients do what gradients do at the edges, without extreme sizes."""
+    i = Inputs()
+    i.add(
+        "edge",
+        [6],
+        [0.5, -1.25, 2.0, -0.375, 1.0, 0.0],
+        columns(
+            [0.0] * steps,  # never a gradient: 0/eps, sign(0)
+            [0.0] * 3 + [0.7, -0.2, 0.4, 0.4, 0.1, -0.9, 0.3][: steps - 3],  # state starts late
+            [(-1.0) ** t * (1 + 0.25 * t) for t in range(steps)],  # changes sign every step
+            [1.5] + [0.0] * (steps - 1),  # one impulse, then the state decays
+            [10.0 ** -(t // 2) for t in range(steps)],  # fades
+            [0.25, 0.5, 0.25, 0.125, 0.5, 0.25, 0.75, 0.25, 0.5, 0.125][:steps],  # from zero
+        ),
+    )
+    i.add("s", [], [-0.75], [lcg(100 + t, 1, 2.0) for t in range(steps)])
+    return i
+
+
+def sizes(steps=8, tinier=None, tiny_start=(0.0, 0.0), tiny=1e-20):
+    """few, and huge, tiny and near-subnormal gradients. Each size has its own tensor, because the
+    Float64 comparison is relative to the tensor's maximum."""
+    i = few(steps)
+    big = [1e15, 1e15, -1e15, 1e15, 1e18, -1e15, 1e15, 1e15, -1e18, 1e15][:steps]
+    i.add("huge", [2], [1.0, -0.5], columns(big, [-0.5 * x for x in big]))
+    sign = [1, 1, -1, 1, 1, 1, -1, 1, 1, 1][:steps]
+    i.add(
+        "tiny",
+        [2],
+        list(tiny_start),
+        columns([x * tiny for x in sign], [-x * 3 * tiny for x in sign]),
+    )
+    if tinier is not None:
+        i.add("tinier", [2], tinier, columns([1e-38] * steps, [x * -2e-38 for x in sign]))
+    return i
+
+
+def edges(steps=8, **options):
+    """sizes, and a matrix of more than sixteen elements with a step in which all of it is zero."""
+    zero = drawn(0, 18, 0)
+    gradients = [zero if t == 3 else drawn(10 + t, 18) for t in range(steps)]
+    return sizes(steps, **options).add("w", [3, 6], drawn(1, 18), gradients)
+
+
+def missing():
+    """few, with steps in which one of the tensors has no gradient."""
+    i = few()
+    for step, name in [(0, "s"), (3, "s"), (4, "s"), (6, "edge")]:
+        del i.gradients[step][name]
+    return i
+
+
+# What is recorded of the tensor of 1100 elements: both sides of the boundaries of lanes and block.
+PICKED = [0, 1, 15, 16, 511, 512, 1007, 1008, 1022, 1023, 1024, 1025, 1039, 1040, 1087]
+PICKED += [1088, 1099]
+
+
+def blocks(steps=4):
+    """A tensor that crosses the block of 1024, with zero gradients at the boundary."""
+    i = Inputs()
+    zeros = [[511, 0.0], [1024, 0.0]]
+    gradients = [drawn(50 + t, 1100, 1.0, zeros) for t in range(steps)]
+    i.add("big", [1100], drawn(2, 1100), gradients)
+    i.add("b", [3], [0.5, -0.5, 0.25], [lcg(70 + t, 3, 1.0) for t in range(steps)])
+    return i
+
+
+def decaying(t):
+    """The rate of the scheduled cases: exponential(0.1, factor=0.9)."""
+    return 0.1 * 0.9**t
+
+
+# ---- running a reference -----------------------------------------------------------------------
+
+DTYPES = {"f64": (np.float64, torch.float64), "f32": (np.float32, torch.float32)}
+
+
+class Torch:
+    """A torch.optim optimizer. slots: our slot name -> key of its state. Before each step run
+    gradients(parameters), for clipping, and parameters(parameters, lr), for a decay torch has not.
+    """
+
+    def __init__(self, optimizer, slots=None, gradients=None, parameters=None, **options):
+        self.optimizer, self.slots, self.options = optimizer, slots or {}, options
+        self.gradients, self.parameters = gradients, parameters
+        self.source = f"torch.optim.{optimizer.__name__}, {TORCH}"
+
+    def run(self, inputs, dtype):
+        numpy_type, torch_type = DTYPES[dtype]
+        lr = self.options["lr"]
+        rate = lr if callable(lr) else lambda t: lr
+
+        def tensor(spec, name):
+            flat = np.array(expand(spec)).astype(numpy_type)
+            return torch.tensor(flat.reshape(inputs.shapes[name]), dtype=torch_type)
+
+        def flat(x):
+            return x.detach().numpy().ravel().copy()
+
+        def slot(p, key):
+            value = optimizer.state.get(p, {}).get(key)
+            return flat(torch.zeros_like(p) if value is None else value)
+
+        tensors = {n: torch.nn.Parameter(tensor(inputs.start[n], n)) for n in inputs.shapes}
+        options = {**self.options, "lr": rate(0), "foreach": False}
+        if "fused" in inspect.signature(self.optimizer).parameters:
+            options["fused"] = False
+        optimizer = self.optimizer(tensors.values(), **options)
+        params, states = [], []
+        for step, gradients in enumerate(inputs.gradients):
+            for name, p in tensors.items():
+                p.grad = tensor(gradients[name], name) if name in gradients else None
+            given = [p for p in tensors.values() if p.grad is not None]
+            optimizer.param_groups[0]["lr"] = rate(step)
+            with torch.no_grad():
+                if self.gradients:
+                    self.gradients(given)
+                if self.parameters:
+                    self.parameters(given, rate(step))
+            optimizer.step()
+            params.append({n: flat(p) for n, p in tensors.items()})
+            states.append(
+                {n: {s: slot(p, k) for s, k in self.slots.items()} for n, p in tensors.items()}
+            )
+        return params, states
+
+
+class Optax:
+    """An optax transformation, made by make(schedule). slots: our slot name -> name of the field
+    in its state, or "-name" where ours has the other sign."""
+
+    source = OPTAX
+
+    def __init__(self, make, lr, slots=None):
+        self.make, self.lr, self.slots = make, lr, slots or {}
+
+    def run(self, inputs, dtype):
+        numpy_type, _ = DTYPES[dtype]
+        rates = [self.lr(t) if callable(self.lr) else self.lr for t in range(len(inputs.gradients))]
+        rates = jnp.asarray(rates, jnp.float64)
+
+        def array(spec, name):
+            flat = np.array(expand(spec)).astype(numpy_type)
+            return jnp.asarray(flat.reshape(inputs.shapes[name]))
+
+        p = {n: array(inputs.start[n], n) for n in inputs.shapes}
+        optimizer = self.make(lambda count: rates[count])
+        state = optimizer.init(p)
+        params, states = [], []
+        for gradients in inputs.gradients:
+            g = {n: array(gradients[n], n) for n in p}  # optax has no "no gradient"
+            updates, state = optimizer.update(g, state, p)
+            p = optax.apply_updates(p, updates)
+            params.append({n: np.asarray(x).ravel() for n, x in p.items()})
+            found = {n: {} for n in p}
+            for slot, field in self.slots.items():
+                for n, x in optax.tree.get(state, field.lstrip("-")).items():
+                    x = np.asarray(x).ravel()
+                    found[n][slot] = 0 - x if field[0] == "-" else x
+            states.append(found)
+        return params, states
+
+
+def result(values):
+    """Of a large tensor only PICKED elements are recorded."""
+    return {"at": PICKED, "values": values[PICKED]} if len(values) > 64 else values
+
+
+def f64(title, recipe, reference, inputs, **more):
+    return case(title, recipe, reference, inputs, "f64", **more)
+
+
+def f32(title, recipe, reference, inputs, **more):
+    return case(f"{title}, f32", recipe, reference, inputs, "f32", **more)
+
+
+def case(title, recipe, reference, inputs, dtype, source=None, jump=None):
+    """Runs the reference and returns the case as it is written. jump: see near_threshold."""
+    params, states = reference.run(inputs, dtype)
+    out = {"title": title, "recipe": recipe, "dtype": dtype, "source": source or reference.source}
+    out["tensors"] = inputs.shapes
+    out["start"] = inputs.start
+    out["gradients"] = inputs.gradients
+    out["params"] = [{n: result(x) for n, x in step.items()} for step in params]
+    # The Float32 comparison starts each step from the reference's own state; in Float64 the state
+    # after the last step shows that the slots mean the same.
+    out["state"] = [
+        {n: {s: result(x) for s, x in slots.items()} for n, slots in step.items()}
+        if dtype == "f32" or i == len(states) - 1
+        else None
+        for i, step in enumerate(states)
+    ]
+    near = near_threshold(inputs, states, dtype, jump) if jump else []
+    return {**out, "near_threshold": near} if near else out
+
+
+def near_threshold(inputs, states, dtype, jump):
+    """The elements at a jump of the reference. jump(gradient, state before) -> (x, scale): it jumps
+    where x = 0, and x is known to about the rounding of scale. Its docstring says why."""
+    numpy_type, _ = DTYPES[dtype]
+    near = []
+    for step, gradients in enumerate(inputs.gradients):
+        for name, gradient in gradients.items():
+            g = np.array(expand(gradient)).astype(numpy_type).astype(np.float64)
+            before = states[step - 1][name] if step else dict.fromkeys(states[0][name], 0 * g)
+            x, scale = jump(g, {s: v.astype(np.float64) for s, v in before.items()})
+            known = scale == 0  # 0 = 0 + 0, without rounding
+            if dtype == "f64":
+                # Here a jump to the other side would change all that follows: keep away from it.
+                assert np.all(known | (np.abs(x) > 1e-9 * scale)), (name, step)
+                continue
+            assert np.all(known | (scale > 1e-37)), "subnormal, which XLA takes for 0"
+            close = ~known & (np.abs(x) <= 4 * np.spacing(scale.astype(np.float32)))
+            if close.any():
+                elements = np.flatnonzero(close).tolist()
+                why = jump.__doc__
+                near.append({"step": step, "tensor": name, "elements": elements, "why": why})
+    return near
+
+
+# ---- rules -------------------------------------------------------------------------------------
+
+DECAYING = "exponential(0.1, factor=0.9)"  # decaying(t), as a recipe
+ZEROS = [0.0, 0.0]
+HALVES = [0.5, 0.25]
+
+
+@vectors("sgd", f"torch.optim.SGD, {TORCH}")
+def sgd():
+    def ref(slots=None, **options):
+        return Torch(torch.optim.SGD, slots, **options)
+
+    def decoupled(wd, **options):
+        """torch has no decoupled decay for SGD: p *= 1 - lr*wd first, as its AdamW and timm's SGDW
+        do."""
+
+        def decay(parameters, lr):
+            for p in parameters:
+                p.mul_(1 - lr * wd)
+
+        return ref(parameters=decay, **options)
+
+    m = {"m": "momentum_buffer"}
+    plain = "sgd(lr=0.1)", ref(lr=0.1)
+    heavy = f"sgd(lr={DECAYING}, momentum=0.9)", ref(m, lr=decaying, momentum=0.9)
+    damped = (
+        "sgd(lr=0.1, momentum=0.9, dampening=0.5)",
+        ref(m, lr=0.1, momentum=0.9, dampening=0.5),
+    )
+    nesterov = (
+        "sgd(lr=0.05, momentum=0.9, nesterov=1, weight_decay=0.1)",
+        ref(m, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.1),
+    )
+    sgdw = (
+        f"sgd(lr={DECAYING}, momentum=0.9, weight_decay=0.2, decay=decoupled)",
+        decoupled(0.2, slots=m, lr=decaying, momentum=0.9),
+    )
+    source = f"p *= 1 - lr*weight_decay, then torch.optim.SGD, {TORCH}"
+    return [
+        f64("defaults", "sgd()", ref(lr=1e-3), few()),
+        f64("plain", *plain, edges(tinier=ZEROS)),
+        f32("plain", *plain, edges(tinier=ZEROS)),
+        f64("momentum, scheduled rate", *heavy, sizes(tinier=ZEROS)),
+        f64("dampening", *damped, few()),
+        f32("dampening", *damped, sizes(tinier=ZEROS)),
+        f64("nesterov and coupled decay", *nesterov, few()),
+        f32("nesterov and coupled decay", *nesterov, few(8)),
+        f64("decoupled decay, scheduled rate", *sgdw, few(), source=source),
+        f32("decoupled decay, scheduled rate", *sgdw, few(8), source=source),
+        f64("tensors without gradient", *damped, missing()),
+        f64("more than a block", *nesterov, blocks()),
+        f32("more than a block", *nesterov, blocks(1)),
+    ]
+
+
+@vectors("adagrad", f"torch.optim.Adagrad, {TORCH}; compat=optax: optax.adagrad, {OPTAX}")
+def adagrad():
+    def ref(**options):
+        return Torch(torch.optim.Adagrad, {"sum": "sum"}, **options)
+
+    def other(lr, start, eps):
+        return Optax(lambda rate: optax.adagrad(rate, start, eps), lr, {"sum": "sum_of_squares"})
+
+    default = "adagrad()", ref(lr=0.01)
+    full = (
+        "adagrad(lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.5, eps=1e-6)",
+        ref(lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.5, eps=1e-6),
+    )
+    like_optax = (
+        "adagrad(lr=0.1, initial_accumulator_value=0.1, eps=1e-7, compat=optax)",
+        other(0.1, 0.1, 1e-7),
+    )
+    from_zero = (
+        f"adagrad(lr={DECAYING}, initial_accumulator_value=0, eps=1e-7, compat=optax)",
+        other(decaying, 0.0, 1e-7),
+    )
+    return [
+        f64("defaults", *default, edges(tinier=ZEROS)),
+        f32("defaults", *default, edges(tinier=HALVES)),
+        f64("scheduled rate", f"adagrad(lr={DECAYING})", ref(lr=decaying), few()),
+        f64("rate decay, coupled decay, start value", *full, few()),
+        f32("rate decay, coupled decay, start value", *full, few(8)),
+        f64("tensors without gradient", *full, missing()),
+        f64("more than a block", *full, blocks()),
+        f32("more than a block", *full, blocks(1)),
+        f64("optax", *like_optax, sizes(tinier=ZEROS)),
+        f32("optax", *like_optax, sizes(tiny_start=HALVES)),
+        f64("optax from zero: no update where the sum is 0", *from_zero, sizes(tinier=ZEROS)),
+        f32("optax from zero: no update where the sum is 0", *from_zero, few(8)),
+    ]
+
+
+@vectors("rmsprop", f"torch.optim.RMSprop, {TORCH}; compat=optax: optax.rmsprop, {OPTAX}")
+def rmsprop():
+    def ref(slots, **options):
+        keys = {"v": "square_avg", "mean": "grad_avg", "m": "momentum_buffer"}
+        return Torch(torch.optim.RMSprop, {s: keys[s] for s in slots.split()}, **options)
+
+    def other(lr, slots, **options):
+        # optax puts the rate before the momentum (m = momentum*m + lr*g/root) and subtracts by
+        # adding the negative: its trace is our m with the other sign.
+        keys = {"v": "nu", "mean": "mu", "m": "-trace"}
+        make = functools.partial(optax.rmsprop, decay=0.9, eps=1e-8, **options)
+        return Optax(make, lr, {s: keys[s] for s in slots.split()})
+
+    default = "rmsprop()", ref("v", lr=0.01)
+    heavy = f"rmsprop(lr={DECAYING}, momentum=0.9)", ref("v m", lr=decaying, momentum=0.9)
+    centered = "rmsprop(lr=0.02, centered=1)", ref("v mean", lr=0.02, centered=True)
+    full = (
+        "rmsprop(lr=0.02, alpha=0.9, eps=1e-6, weight_decay=0.1, momentum=0.9, centered=1)",
+        ref(
+            "v mean m", lr=0.02, alpha=0.9, eps=1e-6, weight_decay=0.1, momentum=0.9, centered=True
+        ),
+    )
+    like_optax = "rmsprop(lr=0.01, alpha=0.9, eps=1e-8, compat=optax)", other(0.01, "v")
+    optax_full = (
+        f"rmsprop(lr={DECAYING}, alpha=0.9, eps=1e-8, momentum=0.9, centered=1, compat=optax)",
+        other(decaying, "v mean m", momentum=0.9, centered=True),
+    )
+    return [
+        f64("defaults", *default, edges(tinier=ZEROS)),
+        f32("defaults", *default, edges(tinier=HALVES)),
+        f64("momentum, scheduled rate", *heavy, few()),
+        f64("centered", *centered, few()),
+        f64("centered, momentum, coupled decay", *full, few()),
+        f32("centered, momentum, coupled decay", *full, few(8)),
+        f64("tensors without gradient", *full, missing()),
+        f64("more than a block", *full, blocks()),
+        f32("more than a block", *full, blocks(1)),
+        f64("optax", *like_optax, sizes(tinier=ZEROS)),
+        f32("optax", *like_optax, sizes(tiny_start=HALVES)),
+        f64("optax, centered, momentum, scheduled rate", *optax_full, few()),
+        f32("optax, centered, momentum, scheduled rate", *optax_full, few(8)),
+    ]
+
+
+ADAM = {"m": "exp_avg", "v": "exp_avg_sq"}
+AMSGRAD = {**ADAM, "vmax": "max_exp_avg_sq"}
+
+
+@vectors("adam", f"torch.optim.Adam, {TORCH}; compat=optax: optax.adam and optax.amsgrad, {OPTAX}")
+def adam():
+    def ref(slots=ADAM, **options):
+        return Torch(torch.optim.Adam, slots, **options)
+
+    default = "adam()", ref(lr=1e-3)
+    amsgrad = (
+        "adam(lr=0.05, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.1, amsgrad=1)",
+        ref(AMSGRAD, lr=0.05, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1, amsgrad=True),
+    )
+    like_optax = (
+        f"adam(lr={DECAYING}, compat=optax)",
+        Optax(optax.adam, decaying, {"m": "mu", "v": "nu"}),
+    )
+    optax_amsgrad = (
+        "adam(lr=0.05, beta2=0.9, amsgrad=1, compat=optax)",
+        Optax(
+            functools.partial(optax.amsgrad, b2=0.9), 0.05, {"m": "mu", "v": "nu", "vmax": "nu_max"}
+        ),
+    )
+    return [
+        f64("defaults", *default, edges(tinier=ZEROS)),
+        f32("defaults", *default, edges(tinier=HALVES)),
+        f64("scheduled rate", f"adam(lr={DECAYING})", ref(lr=decaying), few()),
+        f64("amsgrad, coupled decay", *amsgrad, few()),
+        f32("amsgrad, coupled decay", *amsgrad, few(8)),
+        f64("tensors without gradient", *amsgrad, missing()),
+        f64("more than a block", *amsgrad, blocks()),
+        f32("more than a block", *amsgrad, blocks(1)),
+        f64("optax, scheduled rate", *like_optax, sizes(tinier=ZEROS)),
+        f32("optax, scheduled rate", *like_optax, few(8)),
+        f64("optax, amsgrad", *optax_amsgrad, few()),
+        f32("optax, amsgrad", *optax_amsgrad, few(8)),
+    ]
+
+
+@vectors("adamw", f"torch.optim.AdamW, {TORCH}")
+def adamw():
+    def ref(slots=ADAM, **options):
+        return Torch(torch.optim.AdamW, slots, **options)
+
+    default = "adamw()", ref(lr=1e-3)
+    scheduled = f"adamw(lr={DECAYING}, weight_decay=0.1)", ref(lr=decaying, weight_decay=0.1)
+    amsgrad = (
+        "adamw(lr=0.05, beta1=0.8, beta2=0.95, eps=1e-6, weight_decay=0.2, amsgrad=1)",
+        ref(AMSGRAD, lr=0.05, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.2, amsgrad=True),
+    )
+    return [
+        f64("defaults", *default, edges(tinier=ZEROS)),
+        f32("defaults", *default, edges(tinier=HALVES)),
+        f64("scheduled rate", *scheduled, few()),
+        f32("scheduled rate", *scheduled, few(8)),
+        f64("amsgrad", *amsgrad, few()),
+        f32("amsgrad", *amsgrad, few(8)),
+        f64("tensors without gradient", *amsgrad, missing()),
+        f64("more than a block", *amsgrad, blocks()),
+        f32("more than a block", *amsgrad, blocks(1)),
+    ]
+
+
+@vectors("lion", f"optax.lion, {OPTAX}")
+def lion():
+    def ref(lr, b1=0.9, b2=0.99, wd=0.0):
+        return Optax(lambda rate: optax.lion(rate, b1, b2, weight_decay=wd), lr, {"m": "mu"})
+
+    def sign(b1):
+        def jump(g, state):
+            """sign(beta1*m + (1-beta1)*g): the sum is within 4 ulp of 0"""
+            a, b = b1 * state["m"], (1 - b1) * g
+            return a + b, np.maximum(np.abs(a), np.abs(b))
+
+        return jump
+
+    def between(i):
+        """Signs that turn if beta2 stands for beta1, or if m is updated before it is used."""
+        return i.add("between", [2], [0.5, 0.5], [[1.0, 1.0], [-0.095, -0.085]] + [[0.5, 0.5]] * 6)
+
+    # Of a gradient of 1e-38 the share (1-beta1) is a Float32 subnormal, which XLA takes for 0.
+    normal = edges(tiny=1e-30, tiny_start=HALVES)
+    # -0.09 cancels what 1.0 left in m, all but the rounding.
+    cancels = few(8).add("near", [1], [0.5], [[1.0], [-0.09]] + [[0.5]] * 6)
+    default = "lion()", ref(1e-4)
+    decay = "lion(lr=0.01, weight_decay=0.1)", ref(0.01, wd=0.1)
+    scheduled = (
+        f"lion(lr={DECAYING}, beta1=0.95, beta2=0.98, weight_decay=0.1)",
+        ref(decaying, 0.95, 0.98, 0.1),
+    )
+    return [
+        f64("defaults", *default, between(edges(tinier=ZEROS)), jump=sign(0.9)),
+        f32("defaults", *default, between(normal), jump=sign(0.9)),
+        f64("decay, scheduled rate", *scheduled, few(), jump=sign(0.95)),
+        f32("decay", *decay, cancels, jump=sign(0.9)),
+        f64("more than a block", *scheduled, blocks(), jump=sign(0.95)),
+        f32("more than a block", *decay, blocks(1), jump=sign(0.9)),
+    ]
+
+
+@vectors("lamb", f"optax.lamb, {OPTAX}")
+def lamb():
+    def ref(lr, **options):
+        make = functools.partial(optax.lamb, **options)
+        return Optax(make, lr, {"m": "mu", "v": "nu"})
+
+    def zeros(i):
+        """Adds parameters of norm 0, and a tensor whose update is 0 for two steps."""
+        drawn = [lcg(90 + t, 2, 1.0) for t in range(len(i.gradients) - 2)]
+        i.add("still", [2], [1.0, -2.0], [ZEROS, ZEROS, *drawn])
+        drawn = [lcg(80 + t, 3, 1.0) for t in range(len(i.gradients))]
+        return i.add("zeros", [3], [0.0, 0.0, 0.0], drawn)
+
+    default = "lamb()", ref(1e-3)
+    decay = (
+        "lamb(lr=0.05, beta1=0.8, beta2=0.95, eps=1e-5, weight_decay=0.1)",
+        ref(0.05, b1=0.8, b2=0.95, eps=1e-5, weight_decay=0.1),
+    )
+    return [
+        f64("defaults", *default, zeros(edges(tinier=[0.0, 0.25]))),
+        # No near-subnormal gradients: optax takes the norms in Float32, where their squares are 0
+        # and the trust ratio becomes 1.
+        f32("defaults", *default, zeros(edges(tiny_start=HALVES))),
+        f64("scheduled rate", f"lamb(lr={DECAYING})", ref(decaying), zeros(few())),
+        f64("decay", *decay, zeros(few())),
+        f32("decay", *decay, zeros(few(8))),
+        f64("more than a block", *decay, blocks()),
+        f32("more than a block", *decay, blocks(1)),
+    ]
+
+
+# ---- stages ------------------------------------------------------------------------------------
+
+
+@vectors(
+    "clip_norm",
+    f"torch.nn.utils.clip_grad_norm_, {TORCH}; compat=optax: optax.clip_by_global_norm, {OPTAX}",
+    kind="stage",
+)
+def clip_norm():
+    def ref(max, p=2.0, optimizer=torch.optim.SGD, slots=None, lr=1.0):
+        def clip(parameters):
+            torch.nn.utils.clip_grad_norm_(parameters, max, p, foreach=False)
+
+        return Torch(optimizer, slots, clip, lr=lr)
+
+    def other(max):
+        return Optax(lambda r: optax.chain(optax.clip_by_global_norm(max), optax.sgd(r)), 1.0)
+
+    def pythagoras():
+        """Norms of 5 (the maximum itself), 2.5 and 10, in two tensors."""
+        i = Inputs().add("a", [1], [1.0], [[3.0], [1.5], [6.0]])
+        return i.add("b", [2], [-2.0, 0.5], [[0.0, -4.0], [0.0, -2.0], [0.0, -8.0]])
+
+    p1 = "clip_norm(4, p=1) | sgd(1)", ref(4.0, 1)
+    p2 = "clip_norm(2, p=2) | sgd(1)", ref(2.0, 2)
+    pinf = "clip_norm(1.5, p=inf) | sgd(1)", ref(1.5, np.inf)
+    all_sizes = "clip_norm(1) | sgd(0.1)", ref(1.0, lr=0.1)
+    to_adamw = "clip_norm(1) | adamw(0.01)", ref(1.0, 2.0, torch.optim.AdamW, ADAM, lr=0.01)
+    like_optax = "clip_norm(2, compat=optax) | sgd(1)", other(2.0)
+    return [
+        f64("p=1, above and below", *p1, few()),
+        f32("p=1, above and below", *p1, few(8)),
+        f64("p=2, above and below", *p2, few()),
+        f32("p=2, above and below", *p2, few(8)),
+        f64("p=inf, above and below", *pinf, few()),
+        f32("p=inf, above and below", *pinf, few(8)),
+        f64("all sizes", *all_sizes, sizes(tinier=ZEROS)),
+        f32("all sizes", *all_sizes, sizes()),
+        f64("at the maximum", "clip_norm(5) | sgd(1)", ref(5.0), pythagoras()),
+        f64("before adamw", *to_adamw, few()),
+        f32("before adamw", *to_adamw, few(8)),
+        f64("tensors without gradient", *p2, missing()),
+        f64("more than a block", *p2, blocks()),
+        f32("more than a block", *p2, blocks(1)),
+        f64("optax, above and below", *like_optax, few()),
+        f32("optax, above and below", *like_optax, few(8)),
+        f64(
+            "optax, at the maximum", "clip_norm(5, compat=optax) | sgd(1)", other(5.0), pythagoras()
+        ),
+        f64("optax, all sizes", *like_optax, sizes(tinier=ZEROS)),
+    ]
+
+
+@vectors("clip_value", f"torch.nn.utils.clip_grad_value_, {TORCH}", kind="stage")
+def clip_value():
+    def ref(max, slots=None, **options):
+        def clip(parameters):
+            torch.nn.utils.clip_grad_value_(parameters, max, foreach=False)
+
+        return Torch(torch.optim.SGD, slots, clip, **options)
+
+    m = {"m": "momentum_buffer"}
+    edge = [[0.5, -0.5, 0.0, np.nextafter(0.5, 1)]] * 3 + [["inf", "-inf", 0.0, 1.0]]
+    at = few().add("at", [4], [0.0] * 4, edge)
+    plain = "clip_value(0.5) | sgd(0.1)", ref(0.5, lr=0.1)
+    heavy = "clip_value(0.5) | sgd(0.1, momentum=0.9)", ref(0.5, m, lr=0.1, momentum=0.9)
+    unit = "clip_value(0.25) | sgd(1)", ref(0.25, lr=1.0)
+    return [
+        f64("all sizes", *plain, sizes(tinier=ZEROS)),
+        f32("all sizes", *plain, sizes(tinier=ZEROS)),
+        f64("at the maximum, infinite gradients, momentum", *heavy, at),
+        f64("more than a block", *unit, blocks(2)),
+        f32("more than a block", *unit, blocks(1)),
+    ]
+
+
+@vectors(
+    "finite_guard",
+    f"zero: torch.nan_to_num(g, 0, 0, 0), {TORCH}; skip: optax.apply_if_finite, {OPTAX}",
+    kind="stage",
+)
+def finite_guard():
+    def zero(max_norm=None, slots=None, **options):
+        def replace(parameters):
+            for p in parameters:
+                p.grad.copy_(torch.nan_to_num(p.grad, 0.0, 0.0, 0.0))
+            if max_norm:
+                torch.nn.utils.clip_grad_norm_(parameters, max_norm, foreach=False)
+
+        return Torch(torch.optim.SGD, slots, replace, **options)
+
+    def skip(lr, slots=None, **options):
+        # A skipped step leaves the inner state alone, so the schedule stays where it is.
+        def make(rate):
+            return optax.apply_if_finite(optax.sgd(rate, **options), max_consecutive_errors=1000)
+
+        return Optax(make, lr, slots)
+
+    def bad(steps=STEPS):
+        """NaN and both infinities in steps 2, 5 and 7; never two steps in a row."""
+        i = few(steps)
+        i.gradients[2]["edge"] = [0.5, "nan", 1.0, 0.25, "nan", -1.0]
+        i.gradients[5]["edge"] = ["inf", 0.5, "-inf", 0.25, 1.0, "nan"]
+        i.gradients[7]["s"] = ["inf"]
+        return i
+
+    m = {"m": "momentum_buffer"}
+    heavy = "finite_guard(zero) | sgd(0.1, momentum=0.9)", zero(slots=m, lr=0.1, momentum=0.9)
+    clipped = "finite_guard(zero) | clip_norm(1) | sgd(0.1)", zero(1.0, lr=0.1)
+    skipped = (
+        f"finite_guard(skip) | sgd({DECAYING}, momentum=0.9)",
+        skip(decaying, {"m": "trace"}, momentum=0.9),
+    )
+    return [
+        f64("zero", "finite_guard(zero) | sgd(0.1)", zero(lr=0.1), bad()),
+        f64("zero, momentum", *heavy, bad()),
+        f32("zero, momentum", *heavy, bad(8)),
+        f64("zero, then a norm", *clipped, bad()),
+        f64("skip, momentum, scheduled rate", *skipped, bad()),
+    ]
+
+
+# ---- schedules ---------------------------------------------------------------------------------
+
+LR = torch.optim.lr_scheduler
+
+
+def schedule(title, recipe, values):
+    return {"title": title, "recipe": recipe, **values}
+
+
+def closed(lr, make, steps, first=0):
+    """torch's closed form of a scheduler, made by make(optimizer)."""
+    scheduler = make(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr))
+    values = []
+    for scheduler.last_epoch in range(first, first + steps):
+        values.append(float(scheduler._get_closed_form_lr()[0]))
+    return {"source": TORCH, "first": first, "values": values}
+
+
+def stepped(lr, make, steps):
+    """torch's schedulers as a training loop drives them."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler, values = make(optimizer), []
+    for _ in range(steps):
+        values.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        scheduler.step()
+    return {"source": TORCH, "first": 0, "values": values}
+
+
+def sampled(s, steps, first=0):
+    """An optax schedule."""
+    values = [float(s(jnp.asarray(t, jnp.int64))) for t in range(first, first + steps)]
+    return {"source": OPTAX, "first": first, "values": values}
+
+
+@vectors("constant", f"optax.constant_schedule, {OPTAX}", kind="schedule")
+def constant():
+    s = optax.constant_schedule(0.1)
+    return [
+        schedule("constant", "constant(0.1)", sampled(s, 5)),
+        schedule("a plain number", "0.1", sampled(s, 5)),
+        schedule("far", "constant(0.1)", sampled(s, 3, 10**9)),
+    ]
+
+
+@vectors(
+    "linear",
+    f"torch.optim.lr_scheduler.LinearLR, {TORCH}; optax.linear_schedule, {OPTAX}",
+    kind="schedule",
+)
+def linear():
+    make = optax.linear_schedule
+    return [
+        schedule(
+            "down",
+            "linear(0.1, 0.01, steps=30)",
+            closed(0.1, lambda o: LR.LinearLR(o, 1.0, 0.1, 30), 36),
+        ),
+        schedule("to zero", "linear(0.1, 0, steps=7)", sampled(make(0.1, 0.0, 7), 10)),
+        schedule("up", "linear(0, 2.5, steps=12)", sampled(make(0.0, 2.5, 12), 15)),
+        schedule("one step", "linear(1, 3, steps=1)", sampled(make(1.0, 3.0, 1), 4)),
+        schedule(
+            "far", "linear(0.3, 0.1, steps=1000000)", sampled(make(0.3, 0.1, 10**6), 8, 999996)
+        ),
+    ]
+
+
+@vectors(
+    "step",
+    f"torch.optim.lr_scheduler.StepLR, {TORCH}; optax.exponential_decay(staircase), {OPTAX}",
+    kind="schedule",
+)
+def step():
+    def ref(lr, every, factor, *steps):
+        return closed(lr, lambda o: LR.StepLR(o, every, factor), *steps)
+
+    rising = optax.exponential_decay(0.01, 4, 1.5, staircase=True)
+    return [
+        schedule("step", "step(0.1, every=3, factor=0.1)", ref(0.1, 3, 0.1, 14)),
+        schedule("every step", "step(2, every=1, factor=0.5)", ref(2.0, 1, 0.5, 8)),
+        schedule("rising", "step(0.01, every=4, factor=1.5)", sampled(rising, 13)),
+        schedule("far", "step(0.1, every=30, factor=0.99)", ref(0.1, 30, 0.99, 4, 9998)),
+    ]
+
+
+@vectors("multistep", f"torch.optim.lr_scheduler.MultiStepLR, {TORCH}", kind="schedule")
+def multistep():
+    def ref(lr, at, factor, *steps):
+        return closed(lr, lambda o: LR.MultiStepLR(o, at, factor), *steps)
+
+    far = 99998
+    return [
+        schedule("two", "multistep(0.1, at=(5, 20), factor=0.1)", ref(0.1, [5, 20], 0.1, 24)),
+        schedule("three", "multistep(1, at=(1, 2, 4), factor=0.3)", ref(1.0, [1, 2, 4], 0.3, 8)),
+        schedule(
+            "far", "multistep(1, at=(3, 100000), factor=0.5)", ref(1.0, [3, 100000], 0.5, 4, far)
+        ),
+    ]
+
+
+@vectors(
+    "exponential",
+    f"torch.optim.lr_scheduler.ExponentialLR, {TORCH}; optax.exponential_decay, {OPTAX}",
+    kind="schedule",
+)
+def exponential():
+    def ref(lr, factor, *steps):
+        return closed(lr, lambda o: LR.ExponentialLR(o, factor), *steps)
+
+    stretched = optax.exponential_decay(0.1, 7, 0.5)
+    return [
+        schedule("each step", "exponential(0.1, factor=0.9)", ref(0.1, 0.9, 20)),
+        schedule("stretched", "exponential(0.1, factor=0.5, every=7)", sampled(stretched, 20)),
+        schedule("rising", "exponential(1e-7, factor=1.2)", ref(1e-7, 1.2, 12)),
+        schedule("far", "exponential(0.1, factor=0.9999)", ref(0.1, 0.9999, 4, 100000)),
+    ]
+
+
+@vectors(
+    "cosine",
+    f"torch.optim.lr_scheduler.CosineAnnealingLR up to its end, {TORCH}; "
+    f"optax.cosine_decay_schedule past it, where torch rises again, {OPTAX}",
+    kind="schedule",
+)
+def cosine():
+    def ref(lr, steps, floor):
+        return closed(lr, lambda o: LR.CosineAnnealingLR(o, steps, floor), steps + 1)
+
+    def other(lr, steps, floor, *count):
+        return sampled(optax.cosine_decay_schedule(lr, steps, floor / lr), *count)
+
+    return [
+        schedule("to zero", "cosine(0.1, steps=10)", ref(0.1, 10, 0.0)),
+        schedule("floor", "cosine(0.1, steps=10, floor=0.01)", ref(0.1, 10, 0.01)),
+        schedule("past zero", "cosine(0.1, steps=10)", other(0.1, 10, 0.0, 14)),
+        schedule("past the floor", "cosine(0.1, steps=7, floor=0.01)", other(0.1, 7, 0.01, 12)),
+        schedule("one step", "cosine(2, steps=1, floor=0.5)", other(2.0, 1, 0.5, 3)),
+        schedule(
+            "long", "cosine(3e-4, steps=1000000, floor=3e-5)", other(3e-4, 10**6, 3e-5, 4, 345678)
+        ),
+    ]
+
+
+@vectors(
+    "warmup",
+    f"torch.optim.lr_scheduler.LinearLR(1/W, 1, W-1) then another by SequentialLR, {TORCH}; "
+    f"optax.join_schedules, {OPTAX}",
+    kind="schedule",
+)
+def warmup():
+    def sequence(o):
+        rise = LR.LinearLR(o, 1 / 4, 1.0, 3)
+        return LR.SequentialLR(o, [rise, LR.CosineAnnealingLR(o, 8, 0.01)], [4])
+
+    def joined(lr, steps, after):
+        rise = optax.linear_schedule(lr / steps, lr, steps - 1)
+        return optax.join_schedules([rise, after], [steps])
+
+    cosine = joined(0.1, 5, optax.cosine_decay_schedule(0.1, 6))
+    number = joined(0.1, 5, optax.constant_schedule(0.1))
+    steps = joined(0.1, 3, optax.exponential_decay(0.1, 2, 0.5, staircase=True))
+    line = joined(0.2, 2, optax.linear_schedule(0.2, 1.0, 4))
+    return [
+        schedule(
+            "torch", "warmup(cosine(0.1, steps=8, floor=0.01), steps=4)", stepped(0.1, sequence, 13)
+        ),
+        schedule("past the end", "warmup(cosine(0.1, steps=6), steps=5)", sampled(cosine, 15)),
+        schedule("a number", "warmup(0.1, steps=5)", sampled(number, 9)),
+        schedule("steps", "warmup(step(0.1, every=2, factor=0.5), steps=3)", sampled(steps, 12)),
+        schedule("a line up", "warmup(linear(0.2, 1, steps=4), steps=2)", sampled(line, 9)),
+    ]
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+
+def number(x):
+    if isinstance(x, str):
+        return json.dumps(x)
+    if isinstance(x, (int, np.integer)):
+        return str(int(x))
+    if not np.isfinite(x):
+        return f'"{float(x)}"'
+    if isinstance(x, np.float32):
+        text = str(x)  # the shortest that reads back, which is much shorter than the Float64's
+        assert np.float32(float(text)) == x
+        return text
+    return repr(float(x))
+
+
+def dump(x):
+    """JSON on one line."""
+    if isinstance(x, dict):
+        return "{" + ", ".join(f"{json.dumps(k)}: {dump(v)}" for k, v in x.items()) + "}"
+    if isinstance(x, (list, tuple, np.ndarray)):
+        return "[" + ", ".join(dump(v) for v in x) + "]"
+    return "null" if x is None else number(x)
+
+
+def text(name, kind, source, cases):
+    """A line per key and per step, so that a change shows in a diff where it is."""
+    lines = ["{", f'"name": {dump(name)}, "kind": {dump(kind)},']
+    lines += [f'"source": {dump(source)},', '"cases": [']
+    for i, c in enumerate(cases):
+        lines.append(" {")
+        for j, (key, value) in enumerate(c.items()):
+            comma = "," if j < len(c) - 1 else ""
+            if key in ("gradients", "params", "state"):
+                rows = [f"   {dump(row)}" for row in value]
+                lines += [f'  "{key}": [', ",\n".join(rows), f"  ]{comma}"]
+            else:
+                lines.append(f'  "{key}": {dump(value)}{comma}')
+        lines.append(" }," if i < len(cases) - 1 else " }")
+    return "\n".join(lines + ["]", "}", ""])
+
+
+def main(names):
+    print(f"Python {sys.version.split()[0]}, {TORCH}, {OPTAX}, numpy {np.__version__}")
+    for name in names or TABLE:
+        kind, source, cases = TABLE[name]
+        path = HERE / f"{name}.json"
+        path.write_text(text(name, kind, source, cases()))
+        print(f"{path.stat().st_size:7d} {path.name}")
+    total = sum(p.stat().st_size for p in HERE.glob("*.json"))
+    print(f"{total:7d} in all")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
