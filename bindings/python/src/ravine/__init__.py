@@ -1,0 +1,98 @@
+"""Ravine: optimizers, learning-rate schedules and gradient diagnostics for numpy arrays.
+
+    import ravine as rv
+    opt = rv.Optimizer(rv.clip_norm(1) | rv.adamw(lr=rv.cosine(1e-3, steps=1000)), {"w": w})
+    report = opt.step({"w": gw})
+
+Every entry of `rv.catalog()` is a function here: `rv.adamw`, `rv.clip_norm`, `rv.cosine`, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ._catalog import Catalog, Entry, Parameter, Slot, catalog
+from ._errors import (
+    ArgumentError,
+    CallbackError,
+    CancelledError,
+    ElementTypeError,
+    FileError,
+    FormatError,
+    LibraryError,
+    MismatchError,
+    NeedsError,
+    NonfiniteError,
+    OutOfMemoryError,
+    RavineError,
+    RecipeError,
+    ShapeError,
+    StateError,
+    UnknownNameError,
+    UnsupportedError,
+    UsageError,
+)
+from ._library import isa, set_threads, shutdown, version
+from ._optimizer import Optimizer
+from ._recipe import Recipe, Times, times
+from ._report import StepReport
+from ._schedule import Schedule, schedule
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "CallbackError",
+    "CancelledError",
+    "Catalog",
+    "ElementTypeError",
+    "Entry",
+    "FileError",
+    "FormatError",
+    "LibraryError",
+    "MismatchError",
+    "NeedsError",
+    "NonfiniteError",
+    "Optimizer",
+    "OutOfMemoryError",
+    "Parameter",
+    "RavineError",
+    "Recipe",
+    "RecipeError",
+    "Schedule",
+    "ShapeError",
+    "Slot",
+    "StateError",
+    "StepReport",
+    "Times",
+    "UnknownNameError",
+    "UnsupportedError",
+    "UsageError",
+    "catalog",
+    "isa",
+    "schedule",
+    "set_threads",
+    "shutdown",
+    "times",
+    "version",
+]
+
+for _name in __all__:
+    globals()[_name].__module__ = __name__
+
+
+def __getattr__(name: str) -> Callable[..., Recipe]:
+    """A constructor, made from the catalog when it is first asked for."""
+    from ._recipe import constructor
+
+    made = None if name.startswith("_") else constructor(name)
+    if made is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = made
+    return made
+
+
+def __dir__() -> list[str]:
+    from ._catalog import entries
+
+    return sorted({*__all__, *entries(), *(name for name in globals() if name[:2] == "__")})

@@ -1,0 +1,268 @@
+"""The optimizer: a recipe, the arrays that it updates in place, and one native call per step."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from ctypes import byref, c_int64, c_size_t
+from typing import Any, SupportsFloat
+
+import numpy as np
+
+from . import _layout as layout
+from ._arrays import Array, address, check_array, dtype_code, flatten
+from ._errors import (
+    ArgumentError,
+    ElementTypeError,
+    NeedsError,
+    RavineError,
+    ShapeError,
+    StateError,
+    UsageError,
+)
+from ._gradients import Gradients
+from ._handle import Handle
+from ._library import check, encode, failure, lib, raw_step
+from ._recipe import Recipe
+from ._report import StepReport
+
+_unpack = struct.Struct(layout.STEP_REPORT).unpack_from
+_new = tuple.__new__
+
+
+class Optimizer(Handle):
+    """Updates numpy arrays in place, as a recipe says.
+
+        opt = rv.Optimizer(rv.clip_norm(1) | rv.adamw(1e-3), {"w": w, "b": b})
+        report = opt.step({"w": gw, "b": gb})
+
+    recipe
+        Text such as "clip_norm(1) | adamw(1e-3)", or what `rv.adamw(...)` and the like return.
+    params
+        A dict name -> array (dicts inside dicts give names with dots), or a list or tuple (names
+        "0", "1", ...). float32, float64, float16 or bfloat16, C-contiguous and writeable. They
+        are checked once, held, never copied, and changed by each step.
+    grads
+        Gradients that stay, in the same form: `step()` then reads these arrays each time. They
+        are held as long as the optimizer.
+    grad_dtype
+        The dtype of the gradients, one for all or a dict by name, where it is not that of the
+        parameter (or of `grads`).
+    threads
+        1 for the calling thread alone, 0 for as many as pay; None for what `rv.set_threads` says.
+
+    Several threads may use it: a call waits until the call before it is done.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe,
+        params: object,
+        grads: object = None,
+        *,
+        grad_dtype: object = None,
+        threads: int | None = None,
+    ) -> None:
+        arrays: dict[str, Array] = {}
+        for name, array in flatten(params, "params"):
+            if name in arrays:
+                raise ArgumentError(f"there are two parameters named {name!r}")
+            check_array(array, f"parameter {name!r}", name.rpartition(".")[2], write=True)
+            arrays[name] = array
+        self._params = arrays
+        self._gradients = Gradients(arrays)
+        bound = {} if grads is None else self._gradients.by_name(grads)
+        self._gradients.choose_dtypes(arrays, bound, grad_dtype)
+        self._bound: dict[str, Array] = {n: g for n, g in bound.items() if g is not None}
+        super().__init__(recipe, threads)
+        self._enter, self._leave = self._lock.acquire, self._lock.release
+        self._stepping = False
+        self._input = layout.StepInput(self._gradients.pointer, len(arrays))
+        self._given = byref(self._input)
+        self._input_with_loss = layout.StepInput(self._gradients.pointer, len(arrays), 0.0, 1)
+        self._bound_with_loss = layout.StepInput(None, 0, 0.0, 1)
+        self._report = layout.StepReport()
+        self._told = byref(self._report)
+        for number, name in enumerate(arrays):
+            self._add(number, name)
+        check(lib.rvn_optimizer_prepare(self._handle))
+
+    def _add(self, number: int, name: str) -> None:
+        array = self._params[name]
+        tensor = layout.Tensor(
+            encode(name, "a name"),
+            address(array),
+            self._gradients.bind(number, self._bound.get(name)),
+            dtype_code(array.dtype),
+            dtype_code(self._gradients.dtypes[number]),
+            array.ndim,
+            0,
+            (c_int64 * array.ndim)(*array.shape),
+        )
+        check(lib.rvn_optimizer_add(self._handle, byref(tensor), None))
+
+    def step(self, grads: object = None, loss: SupportsFloat | None = None) -> StepReport:
+        """One update, in place.
+
+        grads
+            In the form of the parameters. None or a missing name is a tensor without gradient,
+            which is left alone. Without `grads`, the bound ones. They are only read, and not
+            kept alive. An array that is the same object as the last time is not checked again.
+        loss
+            The loss of this batch, for recipes that need it.
+        """
+        self._enter()
+        try:
+            if self._stepping:
+                raise StateError("step was called within a step of the same optimizer")
+            try:
+                self._stepping = True
+                given = None
+                if grads is not None:
+                    held = self._gradients.take(grads)  # noqa: F841 - alive until the call is done
+                    given = self._given
+                elif not self._bound:
+                    raise self._no_gradients()
+                if loss is not None:
+                    given = self._with_loss(grads is not None, loss)
+                status = raw_step(self._handle, given, self._told)
+                if status:
+                    self._open()
+                    raise failure(status)
+                return _new(StepReport, _unpack(self._report))
+            finally:
+                self._stepping = False
+        finally:
+            self._leave()
+
+    def _with_loss(self, given: bool, loss: SupportsFloat) -> Any:
+        used = self._input_with_loss if given else self._bound_with_loss
+        try:
+            used.loss = float(loss)
+        except (TypeError, ValueError):
+            raise UsageError(f"loss is a {type(loss).__name__}, not a number") from None
+        return byref(used)
+
+    def _no_gradients(self) -> RavineError:
+        self._open()
+        return NeedsError(
+            "step() has no gradients: give them, or bind them once with Optimizer(..., grads=...)"
+        )
+
+    def _number(self, name: str | int) -> int:
+        number = self._gradients.index.get(str(name))
+        if number is None:
+            raise self._gradients.unknown(str(name))
+        return number
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the tensors, in order."""
+        return list(self._params)
+
+    def slots(self, name: str | int) -> list[str]:
+        """The names of the state slots of a tensor."""
+        listed = self._text(lib.rvn_optimizer_slots, c_size_t(self._number(name)))
+        return [slot.strip() for slot in listed.split(",") if slot.strip()]
+
+    def state(self, name: str | int) -> dict[str, Array]:
+        """Copies of the state of a tensor, slot by slot, as float32 (float64 for float64)."""
+        number = self._number(name)
+        param = self._params[str(name)]
+        found: dict[str, Array] = {}
+        for slot in self.slots(name):
+            out = np.empty(param.shape, _wide(param))
+            self._access(lib.rvn_optimizer_read, number, slot, out)
+            found[slot] = out
+        return found
+
+    def steps(self, name: str | int) -> int:
+        """The number of updates of a tensor."""
+        count = np.zeros((), np.float64)
+        self._access(lib.rvn_optimizer_read, self._number(name), "step", count)
+        return int(count)
+
+    def set_state(self, name: str | int, slot: str, array: object) -> None:
+        """Copies numbers into a state slot of a tensor; "step" is its counter."""
+        number = self._number(name)
+        param = self._params[str(name)]
+        shape, dtype = ((), np.float64) if slot == "step" else (param.shape, _wide(param))
+        try:
+            given = np.asarray(array, dtype, order="C")
+        except (TypeError, ValueError) as problem:
+            raise UsageError(f"{slot!r} of {name!r}: {problem}") from None
+        if given.shape != shape:
+            raise ShapeError(f"{slot!r} of {name!r} has shape {shape}, the array {given.shape}")
+        self._access(lib.rvn_optimizer_write, number, slot, given)
+
+    def _access(self, function: Callable[..., int], number: int, slot: str, array: Array) -> None:
+        code = dtype_code(array.dtype)
+        self._call(function, number, encode(slot, "slot"), code, address(array), array.size)
+
+    def bind(self, name: str | int, array: Array, grad: Array | None = None) -> None:
+        """Other memory for a parameter, and for its bound gradient (None: it has none).
+
+        The type and shape stay. The numbers in `array` are the parameters from now on.
+        """
+        number = self._number(name)
+        name = str(name)
+        old = self._params[name]
+        check_array(array, f"parameter {name!r}", name.rpartition(".")[2], write=True)
+        if array.dtype != old.dtype:
+            raise ElementTypeError(f"parameter {name!r} is {old.dtype}, the array {array.dtype}")
+        if array.shape != old.shape:
+            raise ShapeError(f"parameter {name!r} has shape {old.shape}, the array {array.shape}")
+        with self._lock:
+            for other, held in self._bound.items():
+                if other != name and np.may_share_memory(held, array):
+                    raise ArgumentError(
+                        f"parameter {name!r} shares memory with the gradient of {other!r}"
+                    )
+            ranges = self._gradients.ranges
+            ranges.replace(name, old, array)
+            try:
+                pointer = self._gradients.bind(number, grad)
+                self._call(lib.rvn_optimizer_bind, number, address(array), pointer)
+            except RavineError:
+                ranges.replace(name, array, old)
+                raise
+            self._gradients.forget()
+            self._params[name] = array
+            self._bound.pop(name, None)
+            if grad is not None:
+                self._bound[name] = grad
+
+    def close(self) -> None:
+        """Frees the native optimizer and lets go of bound gradients. Twice is fine."""
+        super().close()
+        self._bound.clear()
+
+    def __enter__(self) -> Optimizer:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    def _summary(self) -> str:
+        count = sum(array.size for array in self._params.values())
+        return f"{len(self._params)} tensors, {count:,} parameters"
+
+    def __repr__(self) -> str:
+        return f"<Optimizer {self.recipe if self._handle else 'closed'}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        if not self._handle:
+            return f"<p>{escape(repr(self))}</p>"
+        lines = self.plan().splitlines()
+        if len(lines) > 60:
+            lines[60:] = [f"... and {len(lines) - 60} lines more"]
+        return (
+            f"<p><code>{escape(self.recipe)}</code></p><p>{self._summary()}</p>"
+            f"<details><summary>plan</summary><pre>{escape(chr(10).join(lines))}</pre></details>"
+        )
+
+
+def _wide(param: Array) -> type[np.float32] | type[np.float64]:
+    return np.float64 if param.dtype == np.float64 else np.float32
