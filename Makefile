@@ -11,6 +11,9 @@ ARCH := $(shell uname -m)
 SCRATCH := .build-embedded
 OBJECTS := $(SCRATCH)/release
 
+# What the library exports: every function of the header.
+open := (
+EXPORTS := $(patsubst %$(open),%,$(shell grep -E '^[a-z]' include/ravine.h | grep -o 'rvn_[a-z_]*[$(open)]' | sort -u))
 SWIFT_SOURCES := Package.swift $(shell find -L Sources include -name '*.swift' -o -name '*.c' -o -name '*.h')
 
 .PHONY: all
@@ -24,14 +27,15 @@ $(SCRATCH)/ravine-c.done: $(SWIFT_SOURCES)
 
 # Swift's own small objects go through the host's allocator (see Sources/CShims/scope.c), and of
 # all symbols only rvn_* stay visible, so that the object can live in a host written in Swift.
-# Without groups a linker cannot exchange our copy of a function for the host's.
+# Without groups a linker cannot exchange our copy of a function for the host's. Swift emits what one
+# module uses of another again; sections of their own (--unique) let the copies be dropped.
 build/ravine.o: $(SCRATCH)/ravine-c.done
 	@mkdir -p build
-	ld -r --force-group-allocation -o build/swift.o \
+	ld -r --unique --force-group-allocation -o build/swift.o \
 	  $(OBJECTS)/Kernels*.build/*.o $(OBJECTS)/Ravine.build/*.o $(OBJECTS)/CABI.build/*.o
 	objcopy --redefine-sym posix_memalign=ravine_posix_memalign \
 	  --redefine-sym free=ravine_swift_free build/swift.o
-	ld -r --force-group-allocation -o $@ build/swift.o $(OBJECTS)/CShims.build/*.o
+	ld -r --unique --gc-sections $(EXPORTS:%=-u %) -o $@ build/swift.o $(OBJECTS)/CShims.build/*.o
 	objcopy --strip-debug --wildcard --keep-global-symbol='rvn_*' --remove-section=.swift1_autolink_entries $@
 	@rm build/swift.o
 

@@ -26,10 +26,15 @@ let instructionSets: [InstructionSet] =
 let common: [SwiftSetting] = [
   .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
   .define("COUNT_BYTES", .when(configuration: .debug)),
-  .unsafeFlags(["-wmo", "-Xcc", "-ffp-contract=off", "-Xcc", "-fno-math-errno"]),
+  .unsafeFlags([
+    "-wmo", "-Xcc", "-ffp-contract=off", "-Xcc", "-fno-math-errno", "-Xfrontend",
+    "-function-sections",
+  ]),
 ]
+/// The loops are in the kernels; the rest is better small.
+let small: [SwiftSetting] = [.unsafeFlags(["-Osize"], .when(configuration: .release))]
 let cFlags: [CSetting] = [
-  .unsafeFlags(["-O2", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden"])
+  .unsafeFlags(["-O2", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden", "-ffunction-sections"])
 ]
 
 let package = Package(
@@ -52,9 +57,10 @@ let package = Package(
         name: "Ravine",
         dependencies: ["CRavine", "CShims"]
           + instructionSets.map { .target(name: "Kernels\($0.name)") },
-        swiftSettings: common),
+        swiftSettings: common + small),
       .target(
-        name: "CABI", dependencies: ["CRavine", "CShims", "Ravine"], swiftSettings: common),
+        name: "CABI", dependencies: ["CRavine", "CShims", "Ravine"],
+        swiftSettings: common + small),
     ] + [
       .testTarget(
         name: "RavineTests", dependencies: ["Ravine", "Kernels", "CABI"],

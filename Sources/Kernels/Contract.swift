@@ -1,9 +1,9 @@
 import CShims
 
-/// An update rule that sees sixteen elements at a time.
+/// An update rule that sees a group of elements at a time: sixteen Floats, or eight Doubles.
 ///
 /// `Hyper` is a struct of Doubles, one for each declared parameter in order (flags are 0 and 1,
-/// words their number); `State` a struct of `SIMD16<T>`, one for each declared slot. A slot that
+/// words their number); `State` a struct of `T.Lanes`, one for each declared slot. A slot that
 /// the recipe does not need (`Slot.when`) is handed in as one dummy group: read it only where its
 /// parameter is not 0.
 protocol LaneRule {
@@ -17,24 +17,24 @@ protocol LaneRule {
   /// The scalars of one step, in double precision; `t` counts this tensor's steps from 1.
   init(_ h: Hyper, step t: Double)
   /// Returns the new p.
-  func apply(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: inout State) -> SIMD16<T>
+  func apply(_ p: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes
 }
 
 /// A rule that must know sums over a whole tensor before it can step, such as the norms of LAMB.
-/// `Measures` is a struct of `SIMD16<T>`, one for each declared measurement; the sum of squares of
+/// `Measures` is a struct of `T.Lanes`, one for each declared measurement; the sum of squares of
 /// each over the tensor comes back in `settle`.
 protocol MeasuringRule: LaneRule {
   associatedtype Measures
-  func measure(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: State) -> Measures
+  func measure(_ p: T.Lanes, _ g: T.Lanes, _ s: State) -> Measures
   mutating func settle(_ sums: UnsafePointer<Double>)
 }
 
-/// A stage that changes gradients sixteen elements at a time, each by itself.
+/// A stage that changes each element of a gradient by itself.
 protocol LaneStage {
   associatedtype T: Scalar
   associatedtype Hyper
   init(_ h: Hyper)
-  func transform(_ g: SIMD16<T>) -> SIMD16<T>
+  func transform(_ g: T.Lanes) -> T.Lanes
 }
 
 /// What can be measured of a gradient over all tensors. The raw value is the row in the table of

@@ -15,19 +15,21 @@ extension Storage {
 
 enum F32: Storage {
   @inline(__always)
-  static func toFloat(_ p: UnsafePointer<Float>) -> SIMD16<Float> { loadLanes(p) }
+  static func toFloat(_ p: UnsafePointer<Float>) -> SIMD16<Float> { UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Float>.self) }
   @inline(__always)
   static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<Float>) { storeLanes(x, p) }
 }
 
 enum F64: Storage {
   @inline(__always)
-  static func toFloat(_ p: UnsafePointer<Double>) -> SIMD16<Float> { ravine_narrow(loadLanes(p)) }
+  static func toFloat(_ p: UnsafePointer<Double>) -> SIMD16<Float> { ravine_narrow(toDouble(p)) }
   @inline(__always)
-  static func toDouble(_ p: UnsafePointer<Double>) -> SIMD16<Double> { loadLanes(p) }
+  static func toDouble(_ p: UnsafePointer<Double>) -> SIMD16<Double> {
+    UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Double>.self)
+  }
   @inline(__always)
   static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<Double>) {
-    storeLanes(ravine_widen(x), p)
+    storeSixteen(ravine_widen(x), p)
   }
 }
 
@@ -50,6 +52,11 @@ enum F16: Storage {
 }
 
 @inline(__always)
+func storeSixteen(_ x: SIMD16<Double>, _ p: UnsafeMutablePointer<Double>) {
+  UnsafeMutableRawPointer(p).storeBytes(of: x, as: SIMD16<Double>.self)
+}
+
+@inline(__always)
 func words(_ p: UnsafePointer<UInt16>) -> SIMD16<UInt16> {
   UnsafeRawPointer(p).loadUnaligned(as: SIMD16<UInt16>.self)
 }
@@ -68,7 +75,7 @@ func loadFloats<S: Storage>(
   var i = 0
   while i < count {
     storeLanes(S.toFloat(from + i), to + i)
-    i &+= group
+    i &+= 16
   }
 }
 
@@ -80,8 +87,8 @@ func loadDoubles<S: Storage>(
   let to = y.unsafelyUnwrapped.assumingMemoryBound(to: Double.self)
   var i = 0
   while i < count {
-    storeLanes(S.toDouble(from + i), to + i)
-    i &+= group
+    storeSixteen(S.toDouble(from + i), to + i)
+    i &+= 16
   }
 }
 
@@ -94,7 +101,7 @@ func storeFloats<S: Storage>(
   var i = 0
   while i < count {
     S.from(loadLanes(from + i), to + i)
-    i &+= group
+    i &+= 16
   }
 }
 
@@ -107,7 +114,7 @@ func storeDoubles<S: Storage>(
   let to = y.unsafelyUnwrapped.assumingMemoryBound(to: S.Element.self)
   var i = 0
   while i < count {
-    S.from(ravine_narrow(loadLanes(from + i)), to + i)
-    i &+= group
+    S.from(ravine_narrow(F64.toDouble(from + i)), to + i)
+    i &+= 16
   }
 }

@@ -1,55 +1,71 @@
 import CShims
 
 /// A type that arithmetic is done in: Float, and Double for Double tensors.
-public protocol Scalar: SIMDScalar, BinaryFloatingPoint where SIMDMaskScalar: FixedWidthInteger & SignedInteger {
-  static func squareRoots(_ x: SIMD16<Self>) -> SIMD16<Self>
-  static func widen(_ x: SIMD16<Self>) -> SIMD16<Double>
+public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
+  /// What is worked on at a time: 64 bytes on every machine, which are four SSE registers, two of
+  /// AVX2, one of AVX-512.
+  associatedtype Lanes: SIMD where Lanes.Scalar == Self
+  static func squareRoots(_ x: Lanes) -> Lanes
+  /// 0, 1, 2...
+  static var ordinals: Lanes { get }
+  /// Hands over the lanes as Doubles, eight at a time.
+  static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void)
 }
 
 extension Float: Scalar {
+  public typealias Lanes = SIMD16<Float>
   @inline(__always)
-  public static func squareRoots(_ x: SIMD16<Float>) -> SIMD16<Float> { ravine_sqrt_f32(x) }
+  public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f32(x) }
   @inline(__always)
-  public static func widen(_ x: SIMD16<Float>) -> SIMD16<Double> { ravine_widen(x) }
+  public static var ordinals: Lanes { Lanes(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) }
+  @inline(__always)
+  public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) {
+    let y = ravine_widen(x)
+    body(y.lowHalf)
+    body(y.highHalf)
+  }
 }
 
 extension Double: Scalar {
+  public typealias Lanes = SIMD8<Double>
   @inline(__always)
-  public static func squareRoots(_ x: SIMD16<Double>) -> SIMD16<Double> { ravine_sqrt_f64(x) }
+  public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f64(x) }
   @inline(__always)
-  public static func widen(_ x: SIMD16<Double>) -> SIMD16<Double> { x }
-}
-
-/// Sixteen elements at a time on every machine: four SSE registers, two AVX2, one AVX-512.
-let group = 16
-
-@inline(__always)
-func loadLanes<T: Scalar>(_ p: UnsafePointer<T>) -> SIMD16<T> {
-  UnsafeRawPointer(p).loadUnaligned(as: SIMD16<T>.self)
+  public static var ordinals: Lanes { Lanes(0, 1, 2, 3, 4, 5, 6, 7) }
+  @inline(__always)
+  public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) { body(x) }
 }
 
 @inline(__always)
-func storeLanes<T: Scalar>(_ x: SIMD16<T>, _ p: UnsafeMutablePointer<T>) {
-  UnsafeMutableRawPointer(p).storeBytes(of: x, as: SIMD16<T>.self)
+func loadLanes<T: Scalar>(_ p: UnsafePointer<T>) -> T.Lanes {
+  UnsafeRawPointer(p).loadUnaligned(as: T.Lanes.self)
 }
 
 @inline(__always)
-func squareRoot<T: Scalar>(_ x: SIMD16<T>) -> SIMD16<T> { T.squareRoots(x) }
+func storeLanes<T: Scalar>(_ x: T.Lanes, _ p: UnsafeMutablePointer<T>) {
+  UnsafeMutableRawPointer(p).storeBytes(of: x, as: T.Lanes.self)
+}
+
+// What a rule may call, beside + - * /.
+
+@inline(__always)
+func squareRoot<L: SIMD>(_ x: L) -> L where L.Scalar: Scalar, L.Scalar.Lanes == L {
+  L.Scalar.squareRoots(x)
+}
 
 /// 1, 0 or -1, and 0 for NaN.
 @inline(__always)
-func sign<T: Scalar>(_ x: SIMD16<T>) -> SIMD16<T> {
-  SIMD16<T>.zero.replacing(with: 1, where: x .> 0).replacing(with: -1, where: x .< 0)
+func sign<L: SIMD>(_ x: L) -> L where L.Scalar: Scalar {
+  L.zero.replacing(with: 1, where: x .> 0).replacing(with: -1, where: x .< 0)
 }
-
-@inline(__always)
-func magnitude(_ x: SIMD16<Double>) -> SIMD16<Double> { ravine_magnitude(x) }
 
 /// The greater of each pair, by comparison; a NaN in `a` is lost, one in `b` stays.
 @inline(__always)
-func maximum<T: Scalar>(_ a: SIMD16<T>, _ b: SIMD16<T>) -> SIMD16<T> {
+func maximum<L: SIMD>(_ a: L, _ b: L) -> L where L.Scalar: Scalar {
   b.replacing(with: a, where: a .> b)
 }
+
+// Sums in Float64: squares of any Float are exact there.
 
 /// One order of addition for every machine.
 @inline(__always)
@@ -59,19 +75,9 @@ func total(_ x: SIMD8<Double>) -> Double {
   return b.x + b.y
 }
 
-/// Squares in Float64: those of any Float are exact.
+/// Adds the squares of the first `valid` lanes: the rest is padding, and may hold anything.
 @inline(__always)
-func squares<T: Scalar>(_ x: SIMD16<T>) -> SIMD8<Double> {
-  let y = T.widen(x)
-  let z = y * y
-  return z.lowHalf + z.highHalf
-}
-
-/// The same of the first `valid` lanes only: the rest is padding, and may hold anything.
-@inline(__always)
-func squares<T: Scalar>(_ x: SIMD16<T>, valid: Int) -> SIMD8<Double> {
-  guard valid < group else { return squares(x) }
-  var y = x
-  for k in valid..<group { y[k] = 0 }
-  return squares(y)
+func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIMD8<Double>) {
+  let kept = x.replacing(with: 0, where: T.ordinals .>= T(valid))
+  T.eachEight(kept) { sum += $0 * $0 }
 }

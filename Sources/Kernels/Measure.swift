@@ -2,59 +2,59 @@ import CShims
 
 /// Something that is added up, or compared, over a gradient.
 protocol Fold {
-  static func lanes(_ x: SIMD16<Double>) -> SIMD16<Double>
+  static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double>
   static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double>
+  static func join(_ a: Double, _ b: Double) -> Double
+}
+
+extension Fold {
+  @inline(__always)
+  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { a + b }
+  @inline(__always)
+  static func join(_ a: Double, _ b: Double) -> Double { a + b }
 }
 
 enum Squares: Fold {
   @inline(__always)
-  static func lanes(_ x: SIMD16<Double>) -> SIMD16<Double> { x * x }
-  @inline(__always)
-  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { a + b }
+  static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> { x * x }
 }
 
 enum Absolutes: Fold {
   @inline(__always)
-  static func lanes(_ x: SIMD16<Double>) -> SIMD16<Double> { magnitude(x) }
-  @inline(__always)
-  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { a + b }
+  static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> { ravine_magnitude(x) }
 }
 
 enum Maximum: Fold {
   /// A NaN counts as infinity, so that it is not lost.
   @inline(__always)
-  static func lanes(_ x: SIMD16<Double>) -> SIMD16<Double> {
-    magnitude(x).replacing(with: .infinity, where: x .!= x)
+  static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> {
+    ravine_magnitude(x).replacing(with: .infinity, where: x .!= x)
   }
   @inline(__always)
-  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> {
-    ravine_greater(a, b)
-  }
+  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { ravine_greater(a, b) }
+  @inline(__always)
+  static func join(_ a: Double, _ b: Double) -> Double { b > a ? b : a }
 }
 
 enum Nonfinite: Fold {
   /// x - x is 0, and NaN for NaN and infinity.
   @inline(__always)
-  static func lanes(_ x: SIMD16<Double>) -> SIMD16<Double> {
+  static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> {
     let d = x - x
-    return SIMD16<Double>.zero.replacing(with: 1, where: d .!= d)
+    return SIMD8<Double>.zero.replacing(with: 1, where: d .!= d)
   }
-  @inline(__always)
-  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { a + b }
 }
 
 @inline(__always)
 func fold<F: Fold, T: Scalar>(_: F.Type, _ acc: inout SIMD8<Double>, _ p: UnsafePointer<T>) {
-  let y = F.lanes(T.widen(loadLanes(p)))
-  acc = F.join(acc, F.join(y.lowHalf, y.highHalf))
+  T.eachEight(loadLanes(p)) { acc = F.join(acc, F.lanes($0)) }
 }
 
+/// One order for every machine.
 @inline(__always)
 func finish<F: Fold>(_: F.Type, _ x: SIMD8<Double>) -> Double {
-  let zero = SIMD4<Double>.zero
-  let a = F.join(x, SIMD8(lowHalf: x.highHalf, highHalf: zero)).lowHalf
-  let b = F.join(SIMD8(lowHalf: a, highHalf: zero), SIMD8(lowHalf: SIMD4(a.z, a.w, 0, 0), highHalf: zero))
-  return F.join(b, SIMD8(lowHalf: SIMD4(b[1], 0, 0, 0), highHalf: zero))[0]
+  F.join(
+    F.join(F.join(x[0], x[4]), F.join(x[2], x[6])), F.join(F.join(x[1], x[5]), F.join(x[3], x[7])))
 }
 
 /// Measures each of `blocks` blocks of `count` elements. Whole blocks go four at a time: one lone
@@ -82,7 +82,7 @@ func measureBlocks<F: Fold, T: Scalar>(
       fold(F.self, &a1, q1 + i)
       fold(F.self, &a2, q2 + i)
       fold(F.self, &a3, q3 + i)
-      i &+= group
+      i &+= T.Lanes.scalarCount
     }
     out[b] = finish(F.self, a0)
     out[b &+ 1] = finish(F.self, a1)
@@ -96,7 +96,7 @@ func measureBlocks<F: Fold, T: Scalar>(
     var i = 0
     while i < count {
       fold(F.self, &acc, p + i)
-      i &+= group
+      i &+= T.Lanes.scalarCount
     }
     out[b] = finish(F.self, acc)
     b &+= 1

@@ -1,6 +1,6 @@
 import CShims
 
-/// Runs one rule over `count` elements, sixteen at a time; with `sums`, also adds up the squares
+/// Runs one rule over `count` elements, a group of lanes at a time; with `sums`, also adds up the squares
 /// of the gradient as it came and of the update.
 ///
 /// Never inlined: calls inside a C thunk are not optimised as usual, and would stay calls.
@@ -19,15 +19,15 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   var i = 0
   while i < count {
     var s = state.load(i)
-    let old = loadLanes(p + i), gradient = loadLanes(g + i)
+    let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
     let new = rule.apply(old, gradient * factor, &s)
     if sums != nil {
-      gradients += squares(gradient, valid: valid &- i)
-      updates += squares(old - new, valid: valid &- i)
+      addSquares(R.T.self, gradient, valid: valid &- i, to: &gradients)
+      addSquares(R.T.self, old - new, valid: valid &- i, to: &updates)
     }
     storeLanes(new, out + i)
     state.store(s, i)
-    i &+= group
+    i &+= R.T.Lanes.scalarCount
   }
   if let sums {
     sums[0] = total(gradients)
@@ -44,20 +44,20 @@ func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
   let count = call.pointee.count, valid = call.pointee.valid
-  let measures = MemoryLayout<R.Measures>.size / MemoryLayout<SIMD16<R.T>>.size
+  let measures = MemoryLayout<R.Measures>.size / MemoryLayout<R.T.Lanes>.size
   guard let sums = call.pointee.sums else { return }
   var acc: (SIMD8<Double>, SIMD8<Double>, SIMD8<Double>, SIMD8<Double>) = (.zero, .zero, .zero, .zero)
   var i = 0
   while i < count {
     var m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, state.load(i))
     withUnsafeBytes(of: &m) {
-      let lanes = $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: SIMD16<R.T>.self)
-      acc.0 += squares(lanes[0], valid: valid &- i)
-      if measures > 1 { acc.1 += squares(lanes[1], valid: valid &- i) }
-      if measures > 2 { acc.2 += squares(lanes[2], valid: valid &- i) }
-      if measures > 3 { acc.3 += squares(lanes[3], valid: valid &- i) }
+      let lanes = $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: R.T.Lanes.self)
+      addSquares(R.T.self, lanes[0], valid: valid &- i, to: &acc.0)
+      if measures > 1 { addSquares(R.T.self, lanes[1], valid: valid &- i, to: &acc.1) }
+      if measures > 2 { addSquares(R.T.self, lanes[2], valid: valid &- i, to: &acc.2) }
+      if measures > 3 { addSquares(R.T.self, lanes[3], valid: valid &- i, to: &acc.3) }
     }
-    i &+= group
+    i &+= R.T.Lanes.scalarCount
   }
   sums[0] = total(acc.0)
   if measures > 1 { sums[1] = total(acc.1) }
@@ -89,7 +89,7 @@ struct Slots<R: LaneRule> {
   }
 
   @inline(__always)
-  static var lane: Int { MemoryLayout<SIMD16<R.T>>.size }
+  static var lane: Int { MemoryLayout<R.T.Lanes>.size }
   @inline(__always)
   static var count: Int { MemoryLayout<R.State>.size / lane }
 
@@ -103,7 +103,7 @@ struct Slots<R: LaneRule> {
     var s = R.zero
     withUnsafeMutableBytes(of: &s) {
       for k in 0..<Self.count {
-        $0.storeBytes(of: loadLanes(at(k, i)), toByteOffset: k &* Self.lane, as: SIMD16<R.T>.self)
+        $0.storeBytes(of: loadLanes(at(k, i)), toByteOffset: k &* Self.lane, as: R.T.Lanes.self)
       }
     }
     return s
@@ -113,7 +113,7 @@ struct Slots<R: LaneRule> {
   func store(_ s: R.State, _ i: Int) {
     withUnsafeBytes(of: s) {
       for k in 0..<Self.count {
-        storeLanes($0.load(fromByteOffset: k &* Self.lane, as: SIMD16<R.T>.self), at(k, i))
+        storeLanes($0.load(fromByteOffset: k &* Self.lane, as: R.T.Lanes.self), at(k, i))
       }
     }
   }

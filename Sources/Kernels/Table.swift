@@ -46,7 +46,7 @@ func pass<S: LaneStage>(
   var i = 0
   while i < count {
     storeLanes(stage.transform(loadLanes(from + i) * f), to + i)
-    i &+= group
+    i &+= S.T.Lanes.scalarCount
   }
 }
 
@@ -61,7 +61,7 @@ func scale<T: Scalar>(
   var i = 0
   while i < count {
     storeLanes(loadLanes(from + i) * f, to + i)
-    i &+= group
+    i &+= T.Lanes.scalarCount
   }
 }
 

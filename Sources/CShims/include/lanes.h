@@ -12,8 +12,8 @@ typedef uint32_t ravine_u32x16 __attribute__((ext_vector_type(16)));
 typedef int32_t ravine_i32x16 __attribute__((ext_vector_type(16)));
 
 RAVINE_LANES ravine_f32x16 ravine_sqrt_f32(ravine_f32x16 x) { return __builtin_elementwise_sqrt(x); }
-RAVINE_LANES ravine_f64x16 ravine_sqrt_f64(ravine_f64x16 x) { return __builtin_elementwise_sqrt(x); }
-RAVINE_LANES ravine_f64x16 ravine_magnitude(ravine_f64x16 x) { return __builtin_elementwise_abs(x); }
+RAVINE_LANES ravine_f64x8 ravine_sqrt_f64(ravine_f64x8 x) { return __builtin_elementwise_sqrt(x); }
+RAVINE_LANES ravine_f64x8 ravine_magnitude(ravine_f64x8 x) { return __builtin_elementwise_abs(x); }
 /* By comparison: a where neither is greater. */
 RAVINE_LANES ravine_f64x8 ravine_greater(ravine_f64x8 a, ravine_f64x8 b) { return b > a ? b : a; }
 RAVINE_LANES ravine_f64x16 ravine_widen(ravine_f32x16 x) {

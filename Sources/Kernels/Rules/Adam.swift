@@ -40,7 +40,7 @@ struct Adam<T: Scalar>: LaneRule {
   }
 
   @inline(__always)
-  func apply(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: inout State) -> SIMD16<T> {
+  func apply(_ p: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
     let d = moments.update(&s, g + coupled * p)
     return p - stepSize * s.m / d
   }
@@ -48,7 +48,7 @@ struct Adam<T: Scalar>: LaneRule {
 
 /// What the Adam family remembers.
 struct AdamState<T: Scalar> {
-  var m, v, vmax: SIMD16<T>
+  var m, v, vmax: T.Lanes
   @inline(__always)
   static var zero: Self { Self(m: .zero, v: .zero, vmax: .zero) }
   #if BASELINE
@@ -85,7 +85,7 @@ struct AdamMoments<T: Scalar> {
 
   /// Takes in g, and returns sqrt(vhat) + eps.
   @inline(__always)
-  func update(_ s: inout AdamState<T>, _ g: SIMD16<T>) -> SIMD16<T> {
+  func update(_ s: inout AdamState<T>, _ g: T.Lanes) -> T.Lanes {
     s.m += a1 * (g - s.m)
     s.v = b2 * s.v + a2 * g * g
     guard amsgrad else { return squareRoot(s.v) * rootScale + eps }

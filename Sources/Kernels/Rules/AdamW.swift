@@ -37,7 +37,7 @@ struct AdamW<T: Scalar>: LaneRule {
   }
 
   @inline(__always)
-  func apply(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: inout State) -> SIMD16<T> {
+  func apply(_ p: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
     let d = moments.update(&s, g)
     return shrink * p - stepSize * s.m / d
   }

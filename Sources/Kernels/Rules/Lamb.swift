@@ -22,8 +22,8 @@ struct Lamb<T: Scalar>: MeasuringRule {
   #endif
 
   struct Hyper { var lr, beta1, beta2, eps, weightDecay: Double }
-  struct State { var m, v: SIMD16<T> }
-  struct Measures { var p, u: SIMD16<T> }
+  struct State { var m, v: T.Lanes }
+  struct Measures { var p, u: T.Lanes }
   static var zero: State { @inline(__always) get { State(m: .zero, v: .zero) } }
 
   let a1, b2, a2, scale1, rootScale2, eps, weightDecay: T
@@ -42,14 +42,14 @@ struct Lamb<T: Scalar>: MeasuringRule {
   }
 
   @inline(__always)
-  func direction(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: inout State) -> SIMD16<T> {
+  func direction(_ p: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
     s.m += a1 * (g - s.m)
     s.v = b2 * s.v + a2 * g * g
     return scale1 * s.m / (squareRoot(s.v) * rootScale2 + eps) + weightDecay * p
   }
 
   @inline(__always)
-  func measure(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: State) -> Measures {
+  func measure(_ p: T.Lanes, _ g: T.Lanes, _ s: State) -> Measures {
     var s = s
     return Measures(p: p, u: direction(p, g, &s))
   }
@@ -60,7 +60,7 @@ struct Lamb<T: Scalar>: MeasuringRule {
   }
 
   @inline(__always)
-  func apply(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: inout State) -> SIMD16<T> {
+  func apply(_ p: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
     p - stepSize * direction(p, g, &s)
   }
 }

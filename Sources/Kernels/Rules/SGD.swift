@@ -29,7 +29,7 @@ struct SGD<T: Scalar>: LaneRule {
   #endif
 
   struct Hyper { var lr, momentum, dampening, nesterov, weightDecay, decay: Double }
-  struct State { var m: SIMD16<T> }
+  struct State { var m: T.Lanes }
   static var zero: State { @inline(__always) get { State(m: .zero) } }
 
   let lr, momentum, fresh, coupled, shrink: T
@@ -47,7 +47,7 @@ struct SGD<T: Scalar>: LaneRule {
   }
 
   @inline(__always)
-  func apply(_ p: SIMD16<T>, _ g: SIMD16<T>, _ s: inout State) -> SIMD16<T> {
+  func apply(_ p: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
     var d = g + coupled * p
     if heavy {
       s.m = first ? d : momentum * s.m + fresh * d

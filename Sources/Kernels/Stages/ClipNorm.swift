@@ -40,5 +40,5 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
   init(_ h: Hyper) {}
 
   @inline(__always)
-  func transform(_ g: SIMD16<T>) -> SIMD16<T> { g }
+  func transform(_ g: T.Lanes) -> T.Lanes { g }
 }

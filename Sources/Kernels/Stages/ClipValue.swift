@@ -21,7 +21,7 @@ struct ClipValue<T: Scalar>: DeclaredStage {
   init(_ h: Hyper) { max = T(h.max) }
 
   @inline(__always)
-  func transform(_ g: SIMD16<T>) -> SIMD16<T> {
+  func transform(_ g: T.Lanes) -> T.Lanes {
     g.replacing(with: max, where: g .> max).replacing(with: -max, where: g .< -max)
   }
 }

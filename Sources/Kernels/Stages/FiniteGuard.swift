@@ -37,7 +37,7 @@ struct FiniteGuard<T: Scalar>: DeclaredStage {
   init(_ h: Hyper) {}
 
   @inline(__always)
-  func transform(_ g: SIMD16<T>) -> SIMD16<T> {
+  func transform(_ g: T.Lanes) -> T.Lanes {
     let d = g - g
     return g.replacing(with: 0, where: d .!= d)
   }
