@@ -9,6 +9,7 @@ func eachRule<V: Visitor>(_ v: inout V) {
   v.rule(RMSprop<Float>.self, { run(RMSprop<Float>.self, $0) }, RMSprop<Double>.self, { run(RMSprop<Double>.self, $0) })
   v.rule(Adam<Float>.self, { run(Adam<Float>.self, $0) }, Adam<Double>.self, { run(Adam<Double>.self, $0) })
   v.rule(AdamW<Float>.self, { run(AdamW<Float>.self, $0) }, AdamW<Double>.self, { run(AdamW<Double>.self, $0) })
+  v.rule(Lion<Float>.self, { run(Lion<Float>.self, $0) }, Lion<Double>.self, { run(Lion<Double>.self, $0) })
   v.rule(Lamb<Float>.self, { run(Lamb<Float>.self, $0) }, Lamb<Double>.self, { run(Lamb<Double>.self, $0) })
 }
 
