@@ -1,59 +1,95 @@
-# Ravine. `make demo` is the first command, `make test` the second; `make help` lists the rest.
-#
-#   build/libravine.so.0   the shared library      build/libravine.a   the archive, one object
-#   build/ravine.h         the header              build/ravine.pc     for pkg-config
+# Ravine. `make demo` trains a model, `make test` checks everything, `make help` lists the rest.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-CC ?= cc
 VERSION := 0.1.0
-ARCH := $(shell uname -m)
-SCRATCH := .build-embedded
-OBJECTS := $(SCRATCH)/release
+PYTHON ?= python3
+VENV := build/venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-# What the library exports: every function of the header.
-open := (
-EXPORTS := $(patsubst %$(open),%,$(shell grep -E '^[a-z]' include/ravine.h | grep -o 'rvn_[a-z_]*[$(open)]' | sort -u))
-SWIFT_SOURCES := Package.swift $(shell find -L Sources include -name '*.swift' -o -name '*.c' -o -name '*.h')
+comma := ,
 
 .PHONY: all
 all: build/libravine.so build/libravine.a build/ravine.h build/ravine.pc
 
+.PHONY: help
+help:
+	@echo 'make             the library: build/libravine.so.0, libravine.a, ravine.h, ravine.pc'
+	@echo 'make demo        build it, train a network on handwritten digits from C, then from Python'
+	@echo 'make test        every test'
+	@echo 'make bench       ratios against the same memory traffic, numpy, torch and optax'
+	@echo 'make docs        the reference page and the README table, from the catalog'
+	@echo 'make install     into PREFIX ($(PREFIX)); make uninstall takes it away again'
+	@echo 'make clean       remove what was built'
+
 # ---- the library ---------------------------------------------------------------------------------
 
-$(SCRATCH)/ravine-c.done: $(SWIFT_SOURCES)
-	swift build -c release --traits Embedded --scratch-path $(SCRATCH) --product ravine-c
-	@touch $@
+SOURCES := Package.swift $(shell find -L Sources include -name '*.swift' -o -name '*.c' -o -name '*.h')
 
-# Swift's own small objects go through the host's allocator (see Sources/CShims/scope.c), and of
-# all symbols only rvn_* stay visible, so that the object can live in a host written in Swift.
-# Without groups a linker cannot exchange our copy of a function for the host's. Swift emits what one
-# module uses of another again; sections of their own (--unique) let the copies be dropped.
-build/ravine.o: $(SCRATCH)/ravine-c.done
+# What the library exports: every function of the header.
+open := (
+EXPORTS := $(patsubst %$(open),%,$(shell grep -E '^[a-z]' include/ravine.h | grep -o 'rvn_[a-z_]*[$(open)]' | sort -u))
+
+SHARED := -shared -Wl,-soname,libravine.so.0 -Wl,-z,nodelete -Wl,-z,now -Wl,-z,noexecstack \
+  -Wl,--gc-sections -Wl,--version-script=Sources/exports.map -Wl,--as-needed
+
+# $(call library,FOLDER,SCRATCH,SWIFT FLAGS,BINUTILS PREFIX,LINK COMMAND)
+#
+# All objects become one. Swift's own small objects go through the host's allocator (see
+# Sources/CShims/scope.c). Swift emits what one module uses of another again; sections of their own
+# (--unique) let the copies be dropped. Of all symbols only rvn_* stay visible and no section is in a
+# group, so that the object can live in a host that is itself written in Swift.
+define library
+$(2)/ravine.done: $(SOURCES)
+	@echo "swift build for $(1)"
+	@mkdir -p $(2)
+	@swift build -c release --scratch-path $(2) --product ravine-c $(3) > $(2)/ravine.log 2>&1 \
+	  || { cat $(2)/ravine.log; exit 1; }
+	@touch $$@
+
+$(1)/ravine.o: $(2)/ravine.done
+	@mkdir -p $(1)
+	@$(4)ld -r --unique --force-group-allocation -o $(1)/swift.o \
+	  $(2)/release/Kernels*.build/*.o $(2)/release/Ravine.build/*.o $(2)/release/CABI.build/*.o
+	@$(4)objcopy --redefine-sym posix_memalign=ravine_posix_memalign \
+	  --redefine-sym free=ravine_swift_free $(1)/swift.o
+	@$(4)ld -r --unique --gc-sections $(EXPORTS:%=-u %) -o $$@ $(1)/swift.o $(2)/release/CShims.build/*.o
+	@$(4)objcopy --strip-debug --wildcard --keep-global-symbol='rvn_*' \
+	  --remove-section=.swift1_autolink_entries $$@
+	@rm $(1)/swift.o
+
+$(1)/libravine.so.0: $(1)/ravine.o Sources/exports.map
+	@$(5) $(SHARED) -o $$@ $$< -lm
+	@ln -sf libravine.so.0 $(1)/libravine.so
+	@echo "built $$@"
+endef
+
+# Where the toolchain has no Embedded standard library for this machine, the Swift runtime is linked in.
+RUNTIME := $(shell dirname "$$(dirname "$$(readlink -f "$$(command -v swiftc)")")")/lib/swift/embedded
+ifneq ($(wildcard $(RUNTIME)/$(shell uname -m)-unknown-linux-gnu),)
+$(eval $(call library,build,.build-embedded,--traits Embedded,,cc -Wl$(comma)-s -Wl$(comma)--no-undefined))
+else
+build/libravine.so.0: $(SOURCES) Sources/exports.map
+	@echo "no Embedded Swift for this machine: building with the Swift runtime linked in (-static-stdlib)"
 	@mkdir -p build
-	ld -r --unique --force-group-allocation -o build/swift.o \
-	  $(OBJECTS)/Kernels*.build/*.o $(OBJECTS)/Ravine.build/*.o $(OBJECTS)/CABI.build/*.o
-	objcopy --redefine-sym posix_memalign=ravine_posix_memalign \
-	  --redefine-sym free=ravine_swift_free build/swift.o
-	ld -r --unique --gc-sections $(EXPORTS:%=-u %) -o $@ build/swift.o $(OBJECTS)/CShims.build/*.o
-	objcopy --strip-debug --wildcard --keep-global-symbol='rvn_*' --remove-section=.swift1_autolink_entries $@
-	@rm build/swift.o
-
-build/libravine.so.0: build/ravine.o Sources/exports.map
-	$(CC) -shared -o $@ $< -Wl,-soname,libravine.so.0 -Wl,-z,nodelete -Wl,-z,now \
-	  -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--version-script=Sources/exports.map \
-	  -Wl,--no-undefined -Wl,--as-needed -Wl,-s -lm
+	swift build -c release --scratch-path .build-static --product ravine-c
+	swiftc -static-stdlib -emit-library -o $@ .build-static/release/*.build/*.o \
+	  $(addprefix -Xclang-linker ,$(filter-out -shared,$(SHARED))) -lm
+build/ravine.o:
+	@echo 'the archive needs Embedded Swift' && exit 1
+endif
 
 build/libravine.so: build/libravine.so.0
-	ln -sf libravine.so.0 $@
+	@ln -sf libravine.so.0 $@
+	@touch -h $@
 
 build/libravine.a: build/ravine.o
 	@rm -f $@
-	ar rcs $@ $<
+	@ar rcs $@ $<
 
 build/ravine.h: include/ravine.h
 	@mkdir -p build
-	cp $< $@
+	@cp $< $@
 
 build/ravine.pc: Makefile
 	@mkdir -p build
@@ -61,3 +97,96 @@ build/ravine.pc: Makefile
 	  'Name: ravine' 'Description: Optimizers, learning-rate schedules, gradient diagnostics' \
 	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lravine' 'Libs.private: -lm -lpthread' \
 	  'Cflags: -I$${includedir}' > $@
+
+.PHONY: install uninstall clean
+install: all
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install -m 644 build/ravine.h $(DESTDIR)$(PREFIX)/include/ravine.h
+	install -m 755 build/libravine.so.0 $(DESTDIR)$(PREFIX)/lib/libravine.so.0
+	ln -sf libravine.so.0 $(DESTDIR)$(PREFIX)/lib/libravine.so
+	install -m 644 build/libravine.a $(DESTDIR)$(PREFIX)/lib/libravine.a
+	sed 's|^prefix=.*|prefix=$(PREFIX)|' build/ravine.pc > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ravine.pc
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,include/ravine.h lib/libravine.so lib/libravine.so.0 \
+	  lib/libravine.a lib/pkgconfig/ravine.pc)
+
+clean:
+	rm -rf build .build .build-*
+
+# ---- what the commands need -------------------------------------------------------------------------
+
+.PHONY: tools
+tools:
+	@bash Tests/setup.sh tools
+
+$(VENV)/done: Tests/requirements.txt | tools
+	@bash Tests/setup.sh venv $(VENV) $<
+	@touch $@
+
+# ---- the main job -------------------------------------------------------------------------------------
+
+EXAMPLE_FLAGS := -std=c99 -O2 -Wall -Wextra -Wpedantic -Werror -Iinclude
+
+build/examples/%: examples/c/%.c examples/c/digits.h include/ravine.h build/libravine.so
+	@mkdir -p $(@D)
+	@cc $(EXAMPLE_FLAGS) $< -Lbuild -lravine -lm '-Wl,-rpath,$$ORIGIN/..' -o $@
+
+.PHONY: examples demo
+examples: build/examples/quickstart build/examples/train_digits
+
+demo: | tools
+	@$(MAKE) --no-print-directory examples $(VENV)/done
+	build/examples/quickstart
+	build/examples/train_digits --save build/digits.safetensors
+	PYTHONPATH=bindings/python/src $(PYTHON) examples/python/train_digits.py --plot build/digits.png
+
+# ---- tests ------------------------------------------------------------------------------------------------
+
+# The same library for AArch64, run under qemu: Embedded Swift has no standard library for
+# aarch64-unknown-linux-gnu, but its code for the bare machine links against that C library.
+CROSS := clang --target=aarch64-linux-gnu --gcc-toolchain=/usr -fuse-ld=lld
+$(eval $(call library,build/aarch64,.build-aarch64,--traits Embedded --triple aarch64-none-none-elf \
+  -Xcc -I/usr/aarch64-linux-gnu/include -Xcc -fPIC -Xcc -Wno-macro-redefined,aarch64-linux-gnu-,\
+  $(CROSS)))
+.build-aarch64/ravine.done: export RAVINE_ARCH := aarch64
+$(eval $(call library,build/address,.build-address,--traits Embedded --sanitize=address,,clang))
+$(eval $(call library,build/thread,.build-thread,--traits Embedded --sanitize=thread,,clang))
+
+.PHONY: test test-swift test-c test-sanitizers test-aarch64 test-python
+test: | tools
+	@$(MAKE) --no-print-directory all examples $(VENV)/done
+	@$(MAKE) --no-print-directory test-swift
+	@$(MAKE) --no-print-directory test-c
+	@$(MAKE) --no-print-directory test-python
+	@$(MAKE) --no-print-directory test-aarch64
+	@$(MAKE) --no-print-directory test-sanitizers
+	@echo "all tests passed"
+
+test-swift:
+	swift test
+
+test-c: all
+	bash Tests/C/symbols.sh build
+	bash Tests/C/isa.sh build
+	bash Tests/C/run.sh build build/tests
+	for isa in sse2 avx2; do RAVINE_ISA=$$isa bash Tests/C/run.sh build build/tests || exit 1; done
+
+test-sanitizers:
+	@$(MAKE) --no-print-directory build/address/libravine.so.0 build/thread/libravine.so.0
+	QUICK=1 bash Tests/C/run.sh build/address build/address/tests clang -g -fsanitize=address,undefined
+	QUICK=1 bash Tests/C/run.sh build/thread build/thread/tests clang -g -fsanitize=thread
+
+test-aarch64:
+	@bash Tests/aarch64.sh
+
+test-python: all examples $(VENV)/done
+	PYTHONPATH=$(CURDIR)/bindings/python/src RAVINE_BUILD=$(CURDIR)/build \
+	  $(PYTHON) -m pytest -q Tests/python bindings/python/tests
+
+.PHONY: bench docs
+bench: all $(VENV)/done
+	PYTHONPATH=$(CURDIR)/bindings/python/src RAVINE_BUILD=$(CURDIR)/build bash benchmarks/run.sh
+
+docs: all $(VENV)/done
+	PYTHONPATH=bindings/python/src $(PYTHON) Tests/reference_page.py

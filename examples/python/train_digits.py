@@ -130,7 +130,7 @@ def train(options):
     optimizer = rv.Optimizer(recipe, parameters, grads=gradient)
     if options.resume:
         optimizer.load(options.resume)
-    done = int(optimizer.state("output.weight")["step"])
+    done = int(optimizer.steps("output.weight"))
 
     say = (lambda *_: None) if options.quiet else print
     say(optimizer.recipe + "\n")

@@ -1,0 +1,172 @@
+/* What must not change by accident: sizes, offsets, numbers. Compiled as C99, C11 and C++17. */
+#include "check.h"
+
+#define SIZE(type, n) CHECK(sizeof(type) == (n))
+#define AT(type, field, n) CHECK(offsetof(type, field) == (n))
+#define IS(name, n) CHECK((name) == (n))
+
+static void structs(void) {
+  SIZE(rvn_status, 4);
+  SIZE(rvn_tensor, 56);
+  AT(rvn_tensor, struct_size, 0);
+  AT(rvn_tensor, name, 8);
+  AT(rvn_tensor, data, 16);
+  AT(rvn_tensor, grad, 24);
+  AT(rvn_tensor, dtype, 32);
+  AT(rvn_tensor, grad_dtype, 36);
+  AT(rvn_tensor, rank, 40);
+  AT(rvn_tensor, reserved, 44);
+  AT(rvn_tensor, shape, 48);
+  SIZE(rvn_step_input, 40);
+  AT(rvn_step_input, struct_size, 0);
+  AT(rvn_step_input, grads, 8);
+  AT(rvn_step_input, grad_count, 16);
+  AT(rvn_step_input, loss, 24);
+  AT(rvn_step_input, has_loss, 32);
+  AT(rvn_step_input, reserved, 36);
+  SIZE(rvn_step_report, 64);
+  AT(rvn_step_report, struct_size, 0);
+  AT(rvn_step_report, step, 8);
+  AT(rvn_step_report, lr, 16);
+  AT(rvn_step_report, grad_norm, 24);
+  AT(rvn_step_report, clip_scale, 32);
+  AT(rvn_step_report, update_norm, 40);
+  AT(rvn_step_report, nonfinite, 48);
+  AT(rvn_step_report, skipped, 56);
+  AT(rvn_step_report, reserved, 60);
+  SIZE(rvn_load_options, 24);
+  AT(rvn_load_options, struct_size, 0);
+  AT(rvn_load_options, partial, 8);
+  AT(rvn_load_options, params, 12);
+  AT(rvn_load_options, state, 16);
+  AT(rvn_load_options, reserved, 20);
+  SIZE(rvn_entry, 72);
+  AT(rvn_entry, struct_size, 0);
+  AT(rvn_entry, name, 8);
+  AT(rvn_entry, kind, 16);
+  AT(rvn_entry, summary, 24);
+  AT(rvn_entry, formula, 32);
+  AT(rvn_entry, reference, 40);
+  AT(rvn_entry, difference, 48);
+  AT(rvn_entry, parameter_count, 56);
+  AT(rvn_entry, state_count, 64);
+  SIZE(rvn_parameter, 72);
+  AT(rvn_parameter, struct_size, 0);
+  AT(rvn_parameter, name, 8);
+  AT(rvn_parameter, summary, 16);
+  AT(rvn_parameter, initial, 24);
+  AT(rvn_parameter, words, 32);
+  AT(rvn_parameter, low, 40);
+  AT(rvn_parameter, high, 48);
+  AT(rvn_parameter, kind, 56);
+  AT(rvn_parameter, low_open, 60);
+  AT(rvn_parameter, high_open, 64);
+  AT(rvn_parameter, reserved, 68);
+  SIZE(rvn_slot, 32);
+  AT(rvn_slot, struct_size, 0);
+  AT(rvn_slot, name, 8);
+  AT(rvn_slot, summary, 16);
+  AT(rvn_slot, when, 24);
+  SIZE(rvn_options, 56);
+  AT(rvn_options, struct_size, 0);
+  AT(rvn_options, allocate, 8);
+  AT(rvn_options, deallocate, 16);
+  AT(rvn_options, allocator_user, 24);
+  AT(rvn_options, parallel_for, 32);
+  AT(rvn_options, parallel_user, 40);
+  AT(rvn_options, threads, 48);
+  AT(rvn_options, reserved, 52);
+}
+
+static void numbers(void) {
+  IS(RVN_OK, 0);
+  IS(RVN_ERR_ARGUMENT, -1);
+  IS(RVN_ERR_RECIPE, -2);
+  IS(RVN_ERR_NAME, -3);
+  IS(RVN_ERR_TYPE, -4);
+  IS(RVN_ERR_SHAPE, -5);
+  IS(RVN_ERR_STATE, -6);
+  IS(RVN_ERR_MEMORY, -7);
+  IS(RVN_ERR_IO, -8);
+  IS(RVN_ERR_FORMAT, -9);
+  IS(RVN_ERR_MISMATCH, -10);
+  IS(RVN_ERR_NONFINITE, -11);
+  IS(RVN_ERR_NEEDS, -12);
+  IS(RVN_ERR_CALLBACK, -13);
+  IS(RVN_ERR_CANCELLED, -14);
+  IS(RVN_ERR_UNSUPPORTED, -15);
+  IS(RVN_F32, 1);
+  IS(RVN_F64, 2);
+  IS(RVN_BF16, 3);
+  IS(RVN_F16, 4);
+  IS(RVN_PARAMETER_NUMBER, 1);
+  IS(RVN_PARAMETER_FLAG, 2);
+  IS(RVN_PARAMETER_WORD, 3);
+  IS(RVN_PARAMETER_COUNT, 4);
+  IS(RVN_PARAMETER_LIST, 5);
+  IS(RVN_PARAMETER_SCHEDULE, 6);
+  IS(RVN_VERSION_NUMBER, 100);
+  IS(RVN_ABI_VERSION, 0);
+}
+
+/* The types of the functions: a changed argument does not compile. */
+static void functions(void) {
+  const char *(*text)(void);
+  size_t (*count)(void);
+  void (*nothing)(void);
+  int32_t (*abi)(void);
+  rvn_status (*create)(const char *, rvn_optimizer **) = rvn_optimizer_create;
+  rvn_status (*create_with)(const char *, const rvn_options *, rvn_optimizer **) =
+      rvn_optimizer_create_with;
+  rvn_status (*add)(rvn_optimizer *, const rvn_tensor *, size_t *) = rvn_optimizer_add;
+  rvn_status (*step)(rvn_optimizer *, const rvn_step_input *, rvn_step_report *) =
+      rvn_optimizer_step;
+  void (*destroy)(rvn_optimizer *) = rvn_optimizer_destroy;
+  rvn_status (*get)(rvn_optimizer *, const char *, double *) = rvn_optimizer_get;
+  rvn_status (*set)(rvn_optimizer *, const char *, double) = rvn_optimizer_set;
+  rvn_status (*change)(rvn_optimizer *, const char *, const char *) = rvn_optimizer_override;
+  rvn_status (*recipe)(const rvn_optimizer *, char *, size_t, size_t *) = rvn_optimizer_recipe;
+  rvn_status (*prepare)(rvn_optimizer *) = rvn_optimizer_prepare;
+  rvn_status (*plan)(rvn_optimizer *, char *, size_t, size_t *) = rvn_optimizer_plan;
+  rvn_status (*bind)(rvn_optimizer *, size_t, void *, const void *) = rvn_optimizer_bind;
+  rvn_status (*save)(rvn_optimizer *, const char *) = rvn_optimizer_save;
+  rvn_status (*load)(rvn_optimizer *, const char *) = rvn_optimizer_load;
+  rvn_status (*load_with)(rvn_optimizer *, const char *, const rvn_load_options *, char *, size_t,
+                          size_t *) = rvn_optimizer_load_with;
+  rvn_status (*read)(const rvn_optimizer *, size_t, const char *, int32_t, void *, size_t) =
+      rvn_optimizer_read;
+  rvn_status (*write)(rvn_optimizer *, size_t, const char *, int32_t, const void *, size_t) =
+      rvn_optimizer_write;
+  rvn_status (*slots)(const rvn_optimizer *, size_t, char *, size_t, size_t *) =
+      rvn_optimizer_slots;
+  rvn_status (*schedule)(const char *, rvn_schedule **) = rvn_schedule_create;
+  rvn_status (*values)(const rvn_schedule *, uint64_t, size_t, double *) = rvn_schedule_values;
+  rvn_status (*form)(const rvn_schedule *, char *, size_t, size_t *) = rvn_schedule_recipe;
+  void (*release)(rvn_schedule *) = rvn_schedule_destroy;
+  rvn_status (*entry)(size_t, rvn_entry *) = rvn_catalog_entry;
+  rvn_status (*parameter)(size_t, size_t, rvn_parameter *) = rvn_catalog_parameter;
+  rvn_status (*slot)(size_t, size_t, rvn_slot *) = rvn_catalog_slot;
+  rvn_status (*threads)(int32_t) = rvn_set_threads;
+  text = rvn_last_error;
+  CHECK(text()[0] == 0); /* nothing failed yet */
+  text = rvn_isa;
+  CHECK(text()[0] != 0);
+  text = rvn_version;
+  CHECK(strcmp(text(), "0.1.0") == 0);
+  abi = rvn_abi_version;
+  CHECK(abi() == RVN_ABI_VERSION);
+  count = rvn_catalog_count;
+  CHECK(count() > 0);
+  nothing = rvn_shutdown;
+  nothing();
+  CHECK(create && create_with && add && step && destroy && get && set && change && recipe);
+  CHECK(prepare && plan && bind && save && load && load_with && read && write && slots);
+  CHECK(schedule && values && form && release && entry && parameter && slot && threads);
+}
+
+int main(void) {
+  structs();
+  numbers();
+  functions();
+  return finish();
+}
