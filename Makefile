@@ -167,6 +167,8 @@ test-swift:
 	swift test
 
 test-c: all
+	bash Tests/house.sh
+	bash Tests/C/install.sh
 	bash Tests/C/symbols.sh build
 	bash Tests/C/isa.sh build
 	bash Tests/C/run.sh build build/tests
@@ -189,4 +191,4 @@ bench: all $(VENV)/done
 	PYTHONPATH=$(CURDIR)/bindings/python/src RAVINE_BUILD=$(CURDIR)/build bash benchmarks/run.sh
 
 docs: all $(VENV)/done
-	PYTHONPATH=bindings/python/src $(PYTHON) Tests/reference_page.py
+	PYTHONPATH=bindings/python/src $(PYTHON) docs/generate.py

@@ -45,7 +45,7 @@ public struct Parameter: Sendable {
 
   public init(
     _ name: StaticString, _ kind: Kind = .number, _ initial: Double? = nil, from low: Double = 0,
-    to high: Double = .infinity, lowOpen: Bool = false, highOpen: Bool = false,
+    to high: Double = .infinity, lowOpen: Bool = false, highOpen: Bool? = nil,
     words: [StaticString] = [], _ summary: StaticString
   ) {
     self.name = name
@@ -53,8 +53,9 @@ public struct Parameter: Sendable {
     self.initial = initial
     self.low = low
     self.high = high
-    self.lowOpen = lowOpen
-    self.highOpen = highOpen
+    self.lowOpen = lowOpen || low == -.infinity
+    // Infinity itself is allowed only where a parameter says so.
+    self.highOpen = highOpen ?? (high == .infinity)
     self.words = words
     self.summary = summary
   }

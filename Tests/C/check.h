@@ -15,6 +15,10 @@
 #define CHECK_UNUSED
 #endif
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wformat-truncation" /* a long note is cut, and that is fine */
+#endif
+
 static long check_passed, check_failed;
 static char check_context[512]; /* printed with each failure: which round of a loop */
 

@@ -38,7 +38,6 @@ static void open_handle(int ready) {
 
 static void keys(int ready) {
   double x = 3;
-  rvn_optimizer *lists = create("clip_norm(multistep(1, at=(2, 3))) | adam(1e-3)");
   REFUSES(rvn_optimizer_get(opt, NULL, &x), RVN_ERR_ARGUMENT, "key is NULL");
   REFUSES(rvn_optimizer_get(opt, "lr", NULL), RVN_ERR_ARGUMENT, "value is NULL");
   REFUSES(rvn_optimizer_get(opt, "", &x), RVN_ERR_NAME, "''");
@@ -72,7 +71,6 @@ static void keys(int ready) {
     REFUSES(rvn_optimizer_override(opt, "v", "lr=1"), RVN_ERR_NAME, "'v'");
     REFUSES(rvn_optimizer_override(opt, "w", "adamw(1)"), RVN_ERR_STATE, "adamw");
   }
-  rvn_optimizer_destroy(lists);
 }
 
 static void clauses(void) {
@@ -240,10 +238,11 @@ static void catalog(void) {
 }
 
 int main(void) {
-  open_handle(0), keys(0), clauses(), files();
+  open_handle(0), keys(0), clauses();
   REFUSES(rvn_optimizer_read(opt, 0, "m", RVN_F32, g, N), RVN_ERR_STATE, "prepare");
   REFUSES(rvn_optimizer_write(opt, 0, "m", RVN_F32, g, N), RVN_ERR_STATE, "prepare");
   REFUSES(rvn_optimizer_slots(opt, 0, NULL, 0, NULL), RVN_ERR_STATE, "prepare");
+  files();
   open_handle(1), keys(1), clauses(), files(), state();
   text_out(text_recipe, opt), text_out(text_plan, opt), text_out(text_slots, opt);
   schedules();

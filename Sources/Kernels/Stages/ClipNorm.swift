@@ -15,7 +15,7 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
         not finite makes the gradients NaN or 0, as in torch: put finite_guard before it.
         """,
       parameters: [
-        Parameter("max", .number, nil, lowOpen: true, "the largest norm that passes unscaled"),
+        Parameter("max", .number, nil, lowOpen: true, highOpen: false, "the largest norm that passes unscaled"),
         Parameter(
           "p", .word, 1, to: 2, words: ["1", "2", "inf"],
           "which norm: sum of magnitudes, Euclidean, largest magnitude"),

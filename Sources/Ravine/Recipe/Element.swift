@@ -149,8 +149,8 @@ extension Parameter {
 
   /// As mathematics writes it: [0, 1).
   var range: Text {
-    let left: StaticString = lowOpen || low == -.infinity ? "(" : "["
-    let right: StaticString = highOpen || high == .infinity ? ")" : "]"
+    let left: StaticString = lowOpen ? "(" : "["
+    let right: StaticString = highOpen ? ")" : "]"
     return "\(left)\(low), \(high)\(right)"
   }
 }

@@ -1,0 +1,32 @@
+"""The reference page and the README's table come from the catalog; nobody edits them by hand."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_the_pages_are_what_the_catalog_says():
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_shows_the_quickstart_as_it_is():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```c\n(.*?)```", readme, flags=re.S)
+    assert (ROOT / "examples" / "c" / "quickstart.c").read_text(encoding="utf-8") in blocks
+
+
+def test_the_readmes_python_runs(tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.S)
+    assert blocks
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", block], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, block + done.stderr
