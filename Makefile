@@ -9,8 +9,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 comma := ,
 
-.PHONY: all
-all: build/libravine.so build/libravine.a build/ravine.h build/ravine.pc
+.PHONY: all archive
+all: build/libravine.so archive build/ravine.h build/ravine.pc
 
 .PHONY: help
 help:
@@ -68,15 +68,16 @@ endef
 RUNTIME := $(shell dirname "$$(dirname "$$(readlink -f "$$(command -v swiftc)")")")/lib/swift/embedded
 ifneq ($(wildcard $(RUNTIME)/$(shell uname -m)-unknown-linux-gnu),)
 $(eval $(call library,build,.build-embedded,--traits Embedded,,cc -Wl$(comma)-s -Wl$(comma)--no-undefined))
+archive: build/libravine.a
 else
 build/libravine.so.0: $(SOURCES) Sources/exports.map
 	@echo "no Embedded Swift for this machine: building with the Swift runtime linked in (-static-stdlib)"
 	@mkdir -p build
 	swift build -c release --scratch-path .build-static --product ravine-c
-	swiftc -static-stdlib -emit-library -o $@ .build-static/release/*.build/*.o \
+	swiftc -static-stdlib -emit-library -o $@ .build-static/release/*.build/*.o -Xlinker -s \
 	  $(addprefix -Xclang-linker ,$(filter-out -shared,$(SHARED))) -lm
-build/ravine.o:
-	@echo 'the archive needs Embedded Swift' && exit 1
+archive:
+	@echo 'no archive: it needs Embedded Swift'
 endif
 
 build/libravine.so: build/libravine.so.0
@@ -104,7 +105,7 @@ install: all
 	install -m 644 build/ravine.h $(DESTDIR)$(PREFIX)/include/ravine.h
 	install -m 755 build/libravine.so.0 $(DESTDIR)$(PREFIX)/lib/libravine.so.0
 	ln -sf libravine.so.0 $(DESTDIR)$(PREFIX)/lib/libravine.so
-	install -m 644 build/libravine.a $(DESTDIR)$(PREFIX)/lib/libravine.a
+	[ ! -e build/libravine.a ] || install -m 644 build/libravine.a $(DESTDIR)$(PREFIX)/lib/libravine.a
 	sed 's|^prefix=.*|prefix=$(PREFIX)|' build/ravine.pc > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ravine.pc
 
 uninstall:

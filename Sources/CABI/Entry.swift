@@ -54,7 +54,9 @@ func with(_ handle: OpaquePointer?, _ body: (Optimizer) throws(RavineError) -> V
 }
 
 /// Bytes of a C string.
-func bytes(_ text: UnsafePointer<CChar>?, _ what: Text, limit: Int = 1 << 16) throws(RavineError) -> [UInt8] {
+func bytes(_ text: UnsafePointer<CChar>?, _ what: Text, limit: Int = 1 << 16) throws(RavineError)
+  -> [UInt8]
+{
   guard let text else { throw null(what) }
   let n = strnlen(text, limit + 1)
   if n > limit { throw RavineError(RVN_ERR_ARGUMENT, "\(what) has more than \(limit) bytes") }
@@ -64,7 +66,8 @@ func bytes(_ text: UnsafePointer<CChar>?, _ what: Text, limit: Int = 1 << 16) th
 
 /// Text out, as the header describes under rvn_optimizer_recipe.
 func deliver(
-  _ text: Text, _ buffer: UnsafeMutablePointer<CChar>?, _ cap: Int, _ needed: UnsafeMutablePointer<Int>?
+  _ text: Text, _ buffer: UnsafeMutablePointer<CChar>?, _ cap: Int,
+  _ needed: UnsafeMutablePointer<Int>?
 ) throws(RavineError) {
   let failed: RavineError? = text.bytes.withUnsafeBufferPointer {
     do throws(RavineError) { try deliver($0.baseAddress, $0.count, buffer, cap, needed) } catch {

@@ -36,12 +36,14 @@ private func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> 
   let o = options.pointee
   try check(o.struct_size, "rvn_options", least: MemoryLayout<rvn_options>.size)
   guard (o.allocate == nil) == (o.deallocate == nil) else {
-    throw RavineError(RVN_ERR_ARGUMENT, "rvn_options: allocate and deallocate are given together or not at all")
+    throw RavineError(
+      RVN_ERR_ARGUMENT, "rvn_options: allocate and deallocate are given together or not at all")
   }
   guard o.threads >= -1, o.threads <= 256 else {
     throw RavineError(
       RVN_ERR_ARGUMENT,
-      "rvn_options.threads is \(o.threads); -1 (as rvn_set_threads says), 0 (as many as pay) to 256 are allowed")
+      "rvn_options.threads is \(o.threads); -1 (as rvn_set_threads says), 0 (as many as pay) to 256 are allowed"
+    )
   }
   var native = Options()
   native.allocator = ravine_allocator(

@@ -37,7 +37,9 @@ public func rvn_schedule_values(
 ) -> rvn_status {
   enter(nil) { () throws(RavineError) in
     let schedule = try find(schedule)
-    guard count >= 0 else { throw RavineError(RVN_ERR_ARGUMENT, "count is \(UInt(bitPattern: count))") }
+    guard count >= 0 else {
+      throw RavineError(RVN_ERR_ARGUMENT, "count is \(UInt(bitPattern: count))")
+    }
     guard let out else {
       if count == 0 { return }
       throw null("out")

@@ -15,7 +15,9 @@ extension Storage {
 
 enum F32: Storage {
   @inline(__always)
-  static func toFloat(_ p: UnsafePointer<Float>) -> SIMD16<Float> { UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Float>.self) }
+  static func toFloat(_ p: UnsafePointer<Float>) -> SIMD16<Float> {
+    UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Float>.self)
+  }
   @inline(__always)
   static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<Float>) { storeLanes(x, p) }
 }

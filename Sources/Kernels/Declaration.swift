@@ -13,7 +13,8 @@ public struct Declaration: Sendable {
 
   public init(
     _ kind: Kind, _ name: StaticString, _ summary: StaticString, formula: StaticString,
-    reference: StaticString, difference: StaticString, parameters: [Parameter], slots: [Slot] = [],
+    reference: StaticString, difference: StaticString, parameters: [Parameter],
+    slots: [Slot] = [],
     measures: [StaticString] = []
   ) {
     self.kind = kind

@@ -46,7 +46,9 @@ func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call
   let count = call.pointee.count, valid = call.pointee.valid
   let measures = MemoryLayout<R.Measures>.size / MemoryLayout<R.T.Lanes>.size
   guard let sums = call.pointee.sums else { return }
-  var acc: (SIMD8<Double>, SIMD8<Double>, SIMD8<Double>, SIMD8<Double>) = (.zero, .zero, .zero, .zero)
+  var acc: (SIMD8<Double>, SIMD8<Double>, SIMD8<Double>, SIMD8<Double>) = (
+    .zero, .zero, .zero, .zero
+  )
   var i = 0
   while i < count {
     var m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, state.load(i))

@@ -2,6 +2,7 @@ import CShims
 
 /// Every rule, in the order that users see. Adding a rule adds its line here.
 /// (The closures are spelled out because a C function pointer cannot be made from a generic one.)
+// swift-format-ignore
 @inline(__always)
 func eachRule<V: Visitor>(_ v: inout V) {
   v.rule(SGD<Float>.self, { run(SGD<Float>.self, $0) }, SGD<Double>.self, { run(SGD<Double>.self, $0) })
@@ -16,11 +17,14 @@ func eachRule<V: Visitor>(_ v: inout V) {
 /// Every gradient stage.
 @inline(__always)
 func eachStage<V: Visitor>(_ v: inout V) {
-  v.stage(ClipNorm<Float>.self, { pass(ClipNorm<Float>.self, $0, $1, $2, $3, $4) },
+  v.stage(
+    ClipNorm<Float>.self, { pass(ClipNorm<Float>.self, $0, $1, $2, $3, $4) },
     ClipNorm<Double>.self, { pass(ClipNorm<Double>.self, $0, $1, $2, $3, $4) })
-  v.stage(ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4) },
+  v.stage(
+    ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4) },
     ClipValue<Double>.self, { pass(ClipValue<Double>.self, $0, $1, $2, $3, $4) })
-  v.stage(FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4) },
+  v.stage(
+    FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4) },
     FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4) })
 }
 

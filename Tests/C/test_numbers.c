@@ -119,7 +119,7 @@ static int comma_locale(void) {
            folder, folder);
   if (system(text) == -1) return 0;
   setenv("LOCPATH", folder, 1);
-  setlocale(LC_ALL, "xx_XX.UTF-8");
+  setlocale(LC_NUMERIC, "xx_XX.UTF-8"); /* it has no other category */
   snprintf(text, sizeof text, "rm -r %s", folder);
   if (system(text) == -1) return 0;
   return *localeconv()->decimal_point == ',';

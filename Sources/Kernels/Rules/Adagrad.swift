@@ -19,7 +19,8 @@ struct Adagrad<T: Scalar>: LaneRule {
         .lr(0.01),
         Parameter("lr_decay", .number, 0, "how fast lr falls besides"),
         .weightDecayCoupled(0),
-        Parameter("initial_accumulator_value", .number, 0, "where the sum starts; fixed at prepare"),
+        Parameter(
+          "initial_accumulator_value", .number, 0, "where the sum starts; fixed at prepare"),
         .eps(1e-10),
         .compat(["torch", "optax"], "where eps stands: torch beside the root, optax inside it"),
       ],

@@ -11,7 +11,8 @@ struct Adam<T: Scalar>: LaneRule {
         p <- p - lr mhat / (sqrt(vhat) + eps)    mhat = m / (1 - beta1^t), vhat = v / (1 - beta2^t)
         amsgrad: vhat from the maximum of v so far
         """,
-      reference: "Kingma & Ba 2015, arXiv:1412.6980; Reddi et al. 2018 (AMSGrad); torch.optim.Adam",
+      reference:
+        "Kingma & Ba 2015, arXiv:1412.6980; Reddi et al. 2018 (AMSGrad); torch.optim.Adam",
       difference: """
         Same as torch.optim.Adam and optax.adam. AMSGrad: torch keeps the maximum of v \
         (compat=torch), optax that of vhat (compat=optax). Keras puts eps beside sqrt(v) before \

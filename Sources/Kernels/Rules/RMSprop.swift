@@ -11,7 +11,8 @@ struct RMSprop<T: Scalar>: LaneRule {
         d <- g / (sqrt(v) + eps)                 (compat=optax: g / sqrt(v + eps))
         p <- p - lr d                            (momentum: m <- momentum m + d, p <- p - lr m)
         """,
-      reference: "Hinton 2012, lecture 6e; Graves 2013 (centered); torch.optim.RMSprop; optax.rmsprop",
+      reference:
+        "Hinton 2012, lecture 6e; Graves 2013 (centered); torch.optim.RMSprop; optax.rmsprop",
       difference: """
         Same as torch.optim.RMSprop, but v - mean^2 is taken as 0 where rounding makes it negative \
         (torch: NaN). compat=optax: eps inside the root, and m collects lr d, so that a new lr acts \

@@ -8,14 +8,17 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
         n = (sum over all tensors of |g|^p)^(1/p)
         g <- g min(1, max / (n + 1e-6))          (compat=optax: max / n where n >= max)
         """,
-      reference: "Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063; torch.nn.utils.clip_grad_norm_",
+      reference:
+        "Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063; torch.nn.utils.clip_grad_norm_",
       difference: """
         Same as torch, its 1e-6 included; compat=optax is optax.clip_by_global_norm. The norm is \
         summed in Float64, so that 1e20 does not overflow and 1e-30 does not vanish. A norm that is \
         not finite makes the gradients NaN or 0, as in torch: put finite_guard before it.
         """,
       parameters: [
-        Parameter("max", .number, nil, lowOpen: true, highOpen: false, "the largest norm that passes unscaled"),
+        Parameter(
+          "max", .number, nil, lowOpen: true, highOpen: false,
+          "the largest norm that passes unscaled"),
         Parameter(
           "p", .word, 1, to: 2, words: ["1", "2", "inf"],
           "which norm: sum of magnitudes, Euclidean, largest magnitude"),

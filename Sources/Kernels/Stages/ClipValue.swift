@@ -8,7 +8,9 @@ struct ClipValue<T: Scalar>: DeclaredStage {
       reference: "torch.nn.utils.clip_grad_value_; optax.clip",
       difference: "Same as both. NaN stays NaN.",
       parameters: [
-        Parameter("max", .number, nil, lowOpen: true, highOpen: false, "the largest magnitude that passes")
+        Parameter(
+          "max", .number, nil, lowOpen: true, highOpen: false, "the largest magnitude that passes"
+        )
       ])
   }
 

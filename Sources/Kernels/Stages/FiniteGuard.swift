@@ -18,7 +18,8 @@ struct FiniteGuard<T: Scalar>: DeclaredStage {
         Parameter(
           "action", .word, 0, to: 2, words: ["skip", "error", "zero"], "what to do with the step"),
         Parameter(
-          "limit", .count, 10, highOpen: false, "skips in a row that are allowed; the next one is an error"),
+          "limit", .count, 10, highOpen: false,
+          "skips in a row that are allowed; the next one is an error"),
       ])
   }
 

@@ -62,7 +62,8 @@ extension Declaration.Kind {
   }
 }
 
-private func entry(_ d: Declaration, _ row: Int, _ heap: Heap) throws(RavineError) -> Catalog.Entry {
+private func entry(_ d: Declaration, _ row: Int, _ heap: Heap) throws(RavineError) -> Catalog.Entry
+{
   var initials: [UnsafePointer<CChar>] = [], words: [UnsafePointer<CChar>] = []
   for parameter in d.parameters {
     initials.append(try keep(parameter.initial.map { print($0, as: parameter) } ?? Text(), heap))

@@ -39,10 +39,14 @@ final class CheckpointFile {
 
   private func read(_ file: inout ravine_file, _ path: UnsafePointer<CChar>) throws(RavineError) {
     var length: UInt64 = 0
-    guard file.size >= 8 else { throw .format("the file has \(file.size) bytes; it is not a checkpoint") }
+    guard file.size >= 8 else {
+      throw .format("the file has \(file.size) bytes; it is not a checkpoint")
+    }
     try get(&length, 8, &file, path)
     guard length >= 2, length <= CheckpointFile.headerLimit, length <= file.size - 8 else {
-      throw .format("the header says it has \(length) bytes, but the file has \(file.size): not a safetensors file, or cut short")
+      throw .format(
+        "the header says it has \(length) bytes, but the file has \(file.size): not a safetensors file, or cut short"
+      )
     }
     let text = try heap.allocate(UInt8.self, Int(length))
     try get(text, Int(length), &file, path)
@@ -55,7 +59,8 @@ final class CheckpointFile {
   }
 
   private func get(
-    _ out: UnsafeMutableRawPointer, _ size: Int, _ file: inout ravine_file, _ path: UnsafePointer<CChar>
+    _ out: UnsafeMutableRawPointer, _ size: Int, _ file: inout ravine_file,
+    _ path: UnsafePointer<CChar>
   ) throws(RavineError) {
     let error = ravine_file_read(&file, out, size)
     if error < 0 { throw .format("the file is cut short") }
@@ -101,7 +106,9 @@ final class CheckpointFile {
     try index.insert(key.baseAddress.unsafelyUnwrapped, key.count)
   }
 
-  private func parseRecord(_ key: UnsafeBufferPointer<UInt8>, _ json: inout JSONReader) throws(RavineError) {
+  private func parseRecord(_ key: UnsafeBufferPointer<UInt8>, _ json: inout JSONReader)
+    throws(RavineError)
+  {
     var record = Record(), fields = 0
     try json.expect("{", "'{'")
     repeat {
@@ -167,7 +174,9 @@ final class CheckpointFile {
     }
     for i in 0..<records.count {
       guard records[i].begin <= records[i].end, UInt64(records[i].end) <= size else {
-        throw .format("'\(name(i))' ends at byte \(records[i].end), but the file has \(size) bytes of data: it is cut short")
+        throw .format(
+          "'\(name(i))' ends at byte \(records[i].end), but the file has \(size) bytes of data: it is cut short"
+        )
       }
       last = max(last, records[i].end)
     }

@@ -16,7 +16,9 @@ struct JSONReader {
   }
 
   mutating func peek() -> UInt8 {
-    while at < text.count, text[at] == 32 || text[at] == 9 || text[at] == 10 || text[at] == 13 { at += 1 }
+    while at < text.count, text[at] == 32 || text[at] == 9 || text[at] == 10 || text[at] == 13 {
+      at += 1
+    }
     return at < text.count ? text[at] : 0
   }
 
@@ -68,7 +70,8 @@ struct JSONReader {
     case UInt8(ascii: "u"):
       var scalar = try hex()
       if scalar >= 0xd800, scalar < 0xdc00 {
-        guard at + 1 < text.count, text[at] == UInt8(ascii: "\\"), text[at + 1] == UInt8(ascii: "u") else {
+        guard at + 1 < text.count, text[at] == UInt8(ascii: "\\"), text[at + 1] == UInt8(ascii: "u")
+        else {
           throw damaged("the second half of a surrogate pair")
         }
         at += 2

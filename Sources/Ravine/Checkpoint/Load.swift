@@ -17,14 +17,17 @@ public struct LoadOptions {
 extension Optimizer {
   /// Reads a checkpoint. Nothing of the handle changes before the whole file was read and checked.
   /// Returns what was missing, extra or different, a line each.
-  public func load(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError) -> Document {
+  public func load(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError) -> Document
+  {
     try prepare()
     let file = try CheckpointFile(path, options.allocator)
     guard let format = file.value("format"), format == "ravine" else {
       throw .format("the file is a safetensors file, but not a checkpoint of Ravine")
     }
     guard let version = file.value("version"), version == "1" else {
-      throw .format("the checkpoint has version '\(file.value("version") ?? "?")'; this library reads version 1")
+      throw .format(
+        "the checkpoint has version '\(file.value("version") ?? "?")'; this library reads version 1"
+      )
     }
     let counters = try counters(file)
     let items = try self.items(file.heap)
@@ -81,7 +84,9 @@ extension Optimizer {
   private func adopt(_ counters: Counters, _ file: CheckpointFile) {
     step = counters.step
     skips = Double(counters.skips)
-    for i in 0..<tensors.count where counters.tensors[i] != .max { tensors[i].t = counters.tensors[i] }
+    for i in 0..<tensors.count where counters.tensors[i] != .max {
+      tensors[i].t = counters.tensors[i]
+    }
   }
 
   /// The record for an array of the handle: its number (-1: none), and what is wrong with it.
@@ -104,7 +109,8 @@ extension Optimizer {
     }
     let type = ElementType.name(r.type), own = ElementType.name(item.type)
     return (
-      -1, "different \(key): file \(type) \(shape), handle \(own) \(shapeText(tensor.shape, tensor.rank))"
+      -1,
+      "different \(key): file \(type) \(shape), handle \(own) \(shapeText(tensor.shape, tensor.rank))"
     )
   }
 

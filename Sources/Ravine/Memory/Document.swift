@@ -13,7 +13,9 @@ public final class Document {
     try checkMemory()
     let failed: RavineError? = text.bytes.withUnsafeBufferPointer { source in
       guard let base = source.baseAddress else { return nil }
-      do throws(RavineError) { try bytes.append(from: base, count: source.count) } catch { return error }
+      do throws(RavineError) { try bytes.append(from: base, count: source.count) } catch {
+        return error
+      }
       return nil
     }
     if let failed { throw failed }

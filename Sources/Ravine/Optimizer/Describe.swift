@@ -5,11 +5,14 @@ import Kernels
 extension Optimizer {
   /// The dry run: the phases, and which tensor goes where.
   public func describe() throws(RavineError) -> Document {
-    guard tensors.count > 0 else { throw .state("no tensor was added: call rvn_optimizer_add first") }
+    guard tensors.count > 0 else {
+      throw .state("no tensor was added: call rvn_optimizer_add first")
+    }
     let plan = try currentPlan()
     let out = Document(options.allocator)
     try out.append("\(try print(recipe))\n")
-    try out.append("\(plan.phases.count) \(plan.phases.count == 1 ? "phase" : "phases") over memory\n")
+    try out.append(
+      "\(plan.phases.count) \(plan.phases.count == 1 ? "phase" : "phases") over memory\n")
     for phase in plan.phases { try out.append(try describe(phase, plan)) }
     var parameters = 0, bytes = 0
     for i in 0..<tensors.count {
@@ -64,7 +67,8 @@ extension Optimizer {
     return "\(line); \(state)\n"
   }
 
-  private func describeState(_ i: Int, _ plan: Plan) throws(RavineError) -> (text: Text, bytes: Int) {
+  private func describeState(_ i: Int, _ plan: Plan) throws(RavineError) -> (text: Text, bytes: Int)
+  {
     let group = plan.groups[plan.groupOf[i]]
     let needed = try group.slots()
     let slots = try group.resolved.rule.declaration.slots

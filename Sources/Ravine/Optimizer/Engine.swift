@@ -134,7 +134,8 @@ struct Piece {
     if unchanged(before: stage), tensor.pointee.gradType == (wide == 1 ? RVN_F64 : RVN_F32) {
       let whole = min(blocks, tensor.pointee.count / RAVINE_BLOCK - first)
       if whole > 0 {
-        let start = tensor.pointee.grad.unsafelyUnwrapped + first * RAVINE_BLOCK * tensor.pointee.lane
+        let start =
+          tensor.pointee.grad.unsafelyUnwrapped + first * RAVINE_BLOCK * tensor.pointee.lane
         kernel(start, whole, RAVINE_BLOCK, out + first)
         block += whole
       }
@@ -207,7 +208,8 @@ struct Piece {
     }
     var raw = 0.0
     if sums != nil, work.pointee.transforming {
-      let g = lanes(tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
+      let g = lanes(
+        tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
       work.pointee.kernels.measure[wide].unsafelyUnwrapped(g, 1, padded, &raw)
     }
     let (g, factor) = gradient(block, upTo: work.pointee.stageCount)
@@ -258,7 +260,8 @@ struct Piece {
   @inline(__always)
   private func countBytes(parameters blocks: Int, _ first: Int, times: Int) {
     #if COUNT_BYTES
-    Ravine.countBytes(elements(first, blocks) * (ElementType.size(tensor.pointee.type) ?? 0) * times)
+    Ravine.countBytes(
+      elements(first, blocks) * (ElementType.size(tensor.pointee.type) ?? 0) * times)
     #endif
   }
 

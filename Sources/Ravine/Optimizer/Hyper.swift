@@ -36,7 +36,8 @@ extension Optimizer {
       let (stage, parameter) = try Ravine.find(key.name, in: own, forClause: false)
       let x = try value(of: parameter, stage, in: resolved)
       if let found, found != x {
-        throw .argument("'\(Text(text))' is \(found) for one tensor and \(x) for '\(tensors[i].text)'")
+        throw .argument(
+          "'\(Text(text))' is \(found) for one tensor and \(x) for '\(tensors[i].text)'")
       }
       found = x
     }
@@ -59,7 +60,9 @@ extension Optimizer {
   }
 
   private func notANumber(_ p: Parameter) -> RavineError {
-    .argument("'\(p.name)' is a \(p.kind == .word ? "word" : "list"), fixed at creation, not a number" as Text)
+    .argument(
+      "'\(p.name)' is a \(p.kind == .word ? "word" : "list"), fixed at creation, not a number"
+        as Text)
   }
 
   public func set(_ text: [UInt8], _ x: Double) throws(RavineError) {

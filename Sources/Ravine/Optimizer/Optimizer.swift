@@ -61,7 +61,9 @@ public final class Optimizer {
   /// Makes the plan and allocates state and scratch.
   public func prepare() throws(RavineError) {
     guard plan == nil else { return }
-    guard tensors.count > 0 else { throw .state("no tensor was added: call rvn_optimizer_add first") }
+    guard tensors.count > 0 else {
+      throw .state("no tensor was added: call rvn_optimizer_add first")
+    }
     let plan = try Plan(recipe, tensors, options.allocator)
     let buffers = try Buffers(plan, tensors, options)
     let mark = heap.mark()
@@ -103,7 +105,8 @@ public final class Optimizer {
     tensors[i].ownConstants = try heap.allocate(RAVINE_MAX_CONSTANTS)
   }
 
-  private func initial(_ d: Declaration, _ slot: Int, _ group: Group) throws(RavineError) -> Double {
+  private func initial(_ d: Declaration, _ slot: Int, _ group: Group) throws(RavineError) -> Double
+  {
     guard let name = d.slots[slot].initial, let k = d.index(of: Text(name)) else { return 0 }
     return group.resolved.rule.values[k].constant ?? 0
   }
@@ -153,7 +156,9 @@ public final class Optimizer {
 
   func checkPoison() throws(RavineError) {
     if poisoned {
-      throw .state("a step broke off in the middle, so the parameters are not to be trusted: load a checkpoint or destroy the handle")
+      throw .state(
+        "a step broke off in the middle, so the parameters are not to be trusted: load a checkpoint or destroy the handle"
+      )
     }
   }
 }

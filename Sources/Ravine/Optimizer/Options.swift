@@ -12,9 +12,10 @@ public struct Options {
   public init() {}
 }
 
-public typealias rvn_parallel_for = @convention(c) (
-  UnsafeMutableRawPointer?, Int, rvn_body?, UnsafeMutableRawPointer?
-) -> Void
+public typealias rvn_parallel_for =
+  @convention(c) (
+    UnsafeMutableRawPointer?, Int, rvn_body?, UnsafeMutableRawPointer?
+  ) -> Void
 
 nonisolated(unsafe) private var defaultThreads = 0
 

@@ -5,7 +5,30 @@ import Kernels
 /// Where a hyper-parameter's value comes from.
 enum Source {
   case number(Double)
-  case curve(Curve)
+  case curve(Curve, Parameter, owner: StaticString)
+
+  init(_ value: Value, _ parameter: Parameter, owner: StaticString) throws(RavineError) {
+    switch value {
+    case .number(let x): self = .number(x)
+    case .schedule(let element, let times):
+      let inner = try Ravine.curve(of: element)
+      self = .curve(times == 1 ? inner : { times * inner($0) }, parameter, owner: owner)
+    default: self = .number(0)
+    }
+  }
+
+  /// The value at a step. A schedule that leaves its parameter's range is an error.
+  func value(at t: Double) throws(RavineError) -> Double {
+    switch self {
+    case .number(let x): return x
+    case .curve(let curve, let parameter, let owner):
+      let x = curve(t)
+      if let reason = parameter.reject(x) {
+        throw .argument("\(owner).\(parameter.name) is \(x) at step \(t), \(reason)")
+      }
+      return x
+    }
+  }
 }
 
 /// The tensors that the same clauses match, and what holds for them.
@@ -20,7 +43,10 @@ struct Group {
     resolved = try recipe.resolve(clauses)
     sources = []
     for element in [resolved.rule] + resolved.stages {
-      for value in element.values { sources.append(try source(value)) }
+      let d = try element.declaration
+      for (k, value) in element.values.enumerated() {
+        sources.append(try Source(value, d.parameters[k], owner: d.name))
+      }
     }
     try checkMemory()
   }
@@ -47,40 +73,9 @@ struct Group {
     return try slots() == (try other.slots())
   }
 
-  /// Writes the values that hold at a step. A schedule that leaves its parameter's range is an error.
+  /// Writes the values that hold at a step.
   func evaluate(at t: Double, into hyper: UnsafeMutablePointer<Double>) throws(RavineError) {
-    for i in 0..<sources.count {
-      switch sources[i] {
-      case .number(let x): hyper[i] = x
-      case .curve(let curve):
-        hyper[i] = curve(t)
-        try check(i, hyper[i], t)
-      }
-    }
-  }
-
-  private func check(_ i: Int, _ x: Double, _ t: Double) throws(RavineError) {
-    var k = i
-    for element in [resolved.rule] + resolved.stages {
-      if k < element.values.count {
-        let d = try element.declaration
-        if let reason = d.parameters[k].reject(x) {
-          throw .argument("\(d.name).\(d.parameters[k].name) is \(x) at step \(t), \(reason)")
-        }
-        return
-      }
-      k -= element.values.count
-    }
-  }
-}
-
-private func source(_ value: Value) throws(RavineError) -> Source {
-  switch value {
-  case .number(let x): return .number(x)
-  case .schedule(let element, let times):
-    let inner = try curve(of: element)
-    return .curve(times == 1 ? inner : { times * inner($0) })
-  default: return .number(0)
+    for i in 0..<sources.count { hyper[i] = try sources[i].value(at: t) }
   }
 }
 
@@ -97,11 +92,14 @@ final class Plan {
   private(set) var columns = 0
   private(set) var phases: [Phase] = []
   private(set) var transforming = false
+  /// The learning rate of the recipe's own rule: every rule's first parameter.
+  private(set) var rate: Source
 
   init(_ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ allocator: ravine_allocator)
     throws(RavineError)
   {
     heap = Heap(allocator)
+    rate = try Plan.rate(recipe)
     groupOf = try heap.allocate(Int.self, tensors.count)
     var matched = [Bool](repeating: false, count: recipe.clauses.count)
     for i in 0..<tensors.count {
@@ -121,7 +119,8 @@ final class Plan {
     for (c, clause) in recipe.clauses.enumerated()
     where !matched[c] && !clause.patterns.contains(where: { $0.optional }) {
       throw .name(
-        "no tensor matches '\(print(clause.patterns))'; write a '?' behind a pattern that may match none")
+        "no tensor matches '\(print(clause.patterns))'; write a '?' behind a pattern that may match none"
+      )
     }
     groupWork = try heap.zeros(GroupWork.self, groups.count)
     stageWork = try heap.zeros(StageWork.self, recipe.stages.count + 1)
@@ -194,13 +193,21 @@ final class Plan {
       guard try group.fits(next) else { throw Plan.otherState(try next.resolved.rule.declaration) }
       new.append(next)
     }
+    let rate = try Plan.rate(recipe)
     try checkMemory()
     groups = new
+    self.rate = rate
+  }
+
+  private static func rate(_ recipe: Recipe) throws(RavineError) -> Source {
+    let d = try recipe.rule.declaration
+    return try Source(recipe.rule.values[0], d.parameters[0], owner: d.name)
   }
 
   static func otherState(_ d: Declaration) -> RavineError {
     .state(
-      "\(d.name) would need other state than was prepared; create a new optimizer, and load a checkpoint into it")
+      "\(d.name) would need other state than was prepared; create a new optimizer, and load a checkpoint into it"
+    )
   }
 }
 

@@ -58,7 +58,9 @@ extension Optimizer {
   {
     let slots = try slotNames(index), tensor = tensors[index]
     guard let size = ElementType.size(type) else {
-      throw RavineError(RVN_ERR_TYPE, "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
+      throw RavineError(
+        RVN_ERR_TYPE,
+        "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
     }
     _ = size
     let step = what == "step"
@@ -72,7 +74,8 @@ extension Optimizer {
     let wanted = step ? 1 : tensor.count
     guard count == wanted else {
       throw RavineError(
-        RVN_ERR_SHAPE, "count is \(count), but '\(what)' of '\(tensor.text)' has \(wanted) elements")
+        RVN_ERR_SHAPE, "count is \(count), but '\(what)' of '\(tensor.text)' has \(wanted) elements"
+      )
     }
     return found.map { tensor.slots.unsafelyUnwrapped[$0.slot].unsafelyUnwrapped }
   }

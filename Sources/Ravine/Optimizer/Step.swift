@@ -34,7 +34,7 @@ extension Optimizer {
     }
     var report = StepReport()
     report.step = step
-    report.lr = learningRate(plan)
+    report.lr = try plan.rate.value(at: Double(step))
     guard active else {
       report.skipped = .noGradient
       return report
@@ -52,18 +52,6 @@ extension Optimizer {
     report.step = step
     if reporting { try measureReport(plan, buffers, &report) }
     return report
-  }
-
-  private func learningRate(_ plan: Plan) -> Double {
-    // The recipe's own rule; every rule's first parameter is its rate.
-    for g in 0..<plan.groups.count where plan.groups[g].clauses.isEmpty {
-      return plan.groupWork[g].hyper[0]
-    }
-    if case .number(let x) = recipe.rule.values[0] { return x }
-    if case .schedule(let element, _) = recipe.rule.values[0], let curve = try? curve(of: element) {
-      return curve(Double(step))
-    }
-    return plan.groupWork[0].hyper[0]
   }
 
   /// Notes this step's gradients; whether there is any.
@@ -86,7 +74,8 @@ extension Optimizer {
   private func makeConstants(_ plan: Plan) throws(RavineError) {
     let catalog = try Catalog.shared()
     for g in 0..<plan.groups.count {
-      for (k, element) in plan.groups[g].resolved.stages.enumerated() where plan.stageWork[k].transforms {
+      for (k, element) in plan.groups[g].resolved.stages.enumerated()
+      where plan.stageWork[k].transforms {
         for wide in 0..<2 {
           catalog.stages[element.row].constants[wide](
             plan.hyper(group: g, stage: k),
@@ -170,7 +159,10 @@ extension Optimizer {
         report.skipped = .guarded
         if !isMeasured(plan) { report.gradNorm = .nan }
       case .skip:
-        throw nonfinite(buffers, stage.pointee, "; that is more than the \(entry.facts(hyper).limit) skips in a row that finite_guard allows")
+        throw nonfinite(
+          buffers, stage.pointee,
+          "; that is more than the \(entry.facts(hyper).limit) skips in a row that finite_guard allows"
+        )
       case .fail:
         throw nonfinite(buffers, stage.pointee, Text())
       }
@@ -181,7 +173,9 @@ extension Optimizer {
   }
 
   private func isRaw(_ stage: Int, _ plan: Plan) -> Bool {
-    for k in 0..<stage where plan.stageWork[k].transforms || plan.stageWork[k].scales { return false }
+    for k in 0..<stage where plan.stageWork[k].transforms || plan.stageWork[k].scales {
+      return false
+    }
     return true
   }
 
@@ -276,11 +270,14 @@ func element(_ base: UnsafeRawPointer, _ type: Int32, _ k: Int) -> Double {
   case RVN_F64: return base.load(fromByteOffset: 8 * k, as: Double.self)
   case RVN_F32: return Double(base.load(fromByteOffset: 4 * k, as: Float.self))
   case RVN_BF16:
-    return Double(Float(bitPattern: UInt32(base.load(fromByteOffset: 2 * k, as: UInt16.self)) << 16))
+    return Double(
+      Float(bitPattern: UInt32(base.load(fromByteOffset: 2 * k, as: UInt16.self)) << 16))
   default:
     let h = UInt32(base.load(fromByteOffset: 2 * k, as: UInt16.self))
     let magnitude = h & 0x7fff
-    if magnitude >= 0x7c00 { return magnitude > 0x7c00 ? .nan : h >> 15 == 0 ? .infinity : -.infinity }
+    if magnitude >= 0x7c00 {
+      return magnitude > 0x7c00 ? .nan : h >> 15 == 0 ? .infinity : -.infinity
+    }
     let x = Float(bitPattern: magnitude << 13) * 0x1p112
     return Double(h >> 15 == 0 ? x : -x)
   }

@@ -113,11 +113,17 @@ extension TensorDescription {
     }
     guard isUTF8(text.bytes) else { throw .name("the name '\(text)' is not UTF-8") }
     guard let size = ElementType.size(type) else {
-      throw RavineError(RVN_ERR_TYPE, "tensor '\(text)': dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
+      throw RavineError(
+        RVN_ERR_TYPE,
+        "tensor '\(text)': dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)"
+      )
     }
     let gradType = self.gradType == 0 ? type : self.gradType
     guard ElementType.size(gradType) != nil else {
-      throw RavineError(RVN_ERR_TYPE, "tensor '\(text)': grad_dtype \(gradType) is not 0 (as dtype), RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3) or RVN_F16 (4)")
+      throw RavineError(
+        RVN_ERR_TYPE,
+        "tensor '\(text)': grad_dtype \(gradType) is not 0 (as dtype), RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3) or RVN_F16 (4)"
+      )
     }
     let count = try elementCount(text, size)
     guard data != nil || count == 0 else { throw .argument("tensor '\(text)': data is NULL") }
@@ -129,12 +135,14 @@ extension TensorDescription {
     }
     try checkMemory()
     let memory = try heap.allocate(UInt8.self, length + 8 * Int(rank) + 8)
-    let shapeCopy = UnsafeMutableRawPointer(memory).bindMemory(to: Int64.self, capacity: Int(rank) + 1)
+    let shapeCopy = UnsafeMutableRawPointer(memory).bindMemory(
+      to: Int64.self, capacity: Int(rank) + 1)
     for i in 0..<Int(rank) { shapeCopy[i] = shape.unsafelyUnwrapped[i] }
     let nameCopy = memory + 8 * Int(rank)
     nameCopy.update(from: bytes, count: length)
     return Tensor(
-      name: nameCopy, nameCount: length, shape: shapeCopy, rank: Int(rank), count: count, type: type,
+      name: nameCopy, nameCount: length, shape: shapeCopy, rank: Int(rank), count: count,
+      type: type,
       gradType: gradType, data: data, bound: grad, grad: nil)
   }
 
@@ -164,7 +172,9 @@ func isUTF8(_ s: [UInt8]) -> Bool {
   var i = 0
   while i < s.count {
     let c = s[i]
-    let extra = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1
+    let extra =
+      c < 0x80
+      ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1
     guard extra >= 0, i + extra < s.count else { return false }
     for k in 0..<extra where s[i + 1 + k] & 0xc0 != 0x80 { return false }
     if extra == 2 {

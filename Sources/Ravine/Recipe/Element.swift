@@ -92,7 +92,11 @@ extension Recipe {
         "\(print(clause.patterns)): \(declaration.name) has no parameter '\(a.parameter)'")
     }
     let value = try combined(a.value, with: element.values[k], declaration.parameters[k])
-    if let stage = a.stage { out.stages[stage].values[k] = value } else { out.rule.values[k] = value }
+    if let stage = a.stage {
+      out.stages[stage].values[k] = value
+    } else {
+      out.rule.values[k] = value
+    }
   }
 
   /// The rule of a clause, whose `x0.1` refer to the recipe's own rule.
@@ -109,7 +113,9 @@ extension Recipe {
     return element
   }
 
-  private func combined(_ value: Value, with old: Value, _ p: Parameter) throws(RavineError) -> Value {
+  private func combined(_ value: Value, with old: Value, _ p: Parameter) throws(RavineError)
+    -> Value
+  {
     guard case .times(let factor) = value else { return value }
     switch old {
     case .number(let x):

@@ -149,7 +149,8 @@ struct Lexer {
 func isDigit(_ c: UInt8) -> Bool { c >= UInt8(ascii: "0") && c <= UInt8(ascii: "9") }
 
 func isNameStart(_ c: UInt8) -> Bool {
-  (c >= UInt8(ascii: "a") && c <= UInt8(ascii: "z")) || (c >= UInt8(ascii: "A") && c <= UInt8(ascii: "Z"))
+  (c >= UInt8(ascii: "a") && c <= UInt8(ascii: "z"))
+    || (c >= UInt8(ascii: "A") && c <= UInt8(ascii: "Z"))
     || c == UInt8(ascii: "_")
 }
 

@@ -95,7 +95,8 @@ struct Parser {
     let catalog = try Catalog.shared()
     guard let index = catalog.find(name) else {
       throw lexer.error(
-        place, "no \(kind.word) is called '\(name)'\(suggestion(for: name, among: catalog.names([kind])))")
+        place,
+        "no \(kind.word) is called '\(name)'\(suggestion(for: name, among: catalog.names([kind])))")
     }
     return (index, catalog.entries[index])
   }
@@ -136,7 +137,8 @@ struct Parser {
   private func complete(_ element: Element, _ d: Declaration, _ place: Int) throws(RavineError) {
     for (k, value) in element.values.enumerated() {
       if case .missing = value {
-        throw lexer.error(place, "\(d.name) needs '\(d.parameters[k].name)': \(d.parameters[k].summary)")
+        throw lexer.error(
+          place, "\(d.name) needs '\(d.parameters[k].name)': \(d.parameters[k].summary)")
       }
     }
     if d.kind == .schedule {
@@ -185,7 +187,8 @@ struct Parser {
 
   private func unknown(_ key: Text, _ d: Declaration) -> Text {
     let near = suggestion(for: key, among: d.parameterNames)
-    return "\(d.name) has no parameter '\(key)'\(near.isEmpty ? "; it has \(list(d.parameterNames))" : near)"
+    return
+      "\(d.name) has no parameter '\(key)'\(near.isEmpty ? "; it has \(list(d.parameterNames))" : near)"
   }
 
   /// A name and '=' behind it; else nothing is read.
@@ -266,14 +269,17 @@ struct Parser {
     if bytes.isEmpty { throw lexer.expected("one of \(list(known)) for \(owner).\(p.name)") }
     throw lexer.error(
       place,
-      "\(owner).\(p.name) is one of \(list(known)), not '\(Text(bytes))'\(suggestion(for: Text(bytes), among: known))")
+      "\(owner).\(p.name) is one of \(list(known)), not '\(Text(bytes))'\(suggestion(for: Text(bytes), among: known))"
+    )
   }
 
   private mutating func numbers(for p: Parameter, _ owner: Text) throws(RavineError) -> [Double] {
     try lexer.expect("(", "numbers in parentheses for \(owner).\(p.name), such as (5, 20)")
     var out: [Double] = []
     while !lexer.take(")") {
-      if out.count == Limits.list { throw lexer.error(lexer.at, "more than \(Limits.list) numbers") }
+      if out.count == Limits.list {
+        throw lexer.error(lexer.at, "more than \(Limits.list) numbers")
+      }
       lexer.skipSpace()
       let place = lexer.at
       guard let x = try lexer.number() else { throw lexer.expected("a number or ')'") }
@@ -300,7 +306,9 @@ struct Parser {
       let test: Pattern.Test =
         quoted == nil && bytes[0] == UInt8(ascii: "@") ? try property(bytes, place) : .name(bytes)
       out.append(Pattern(test: test, optional: lexer.take("?")))
-      if out.count > Limits.stages { throw lexer.error(place, "more than \(Limits.stages) patterns") }
+      if out.count > Limits.stages {
+        throw lexer.error(place, "more than \(Limits.stages) patterns")
+      }
     } while lexer.take(",")
     return out
   }
@@ -314,8 +322,13 @@ struct Parser {
     while i < bytes.count, "<>=".utf8.contains(bytes[i]) { i += 1 }
     let sign = Text(Array(bytes[start..<i]))
     let comparison: Comparison? =
-      sign == "<" ? .less : sign == "<=" ? .lessOrEqual : sign == ">" ? .greater
-      : sign == ">=" ? .greaterOrEqual : sign == "=" || sign == "==" ? .equal : nil
+      sign == "<"
+      ? .less
+      : sign == "<="
+        ? .lessOrEqual
+        : sign == ">"
+          ? .greater
+          : sign == ">=" ? .greaterOrEqual : sign == "=" || sign == "==" ? .equal : nil
     var n = 0
     let digits = bytes[i...]
     guard let comparison, !digits.isEmpty, digits.count < 19, digits.allSatisfy(isDigit),
@@ -356,7 +369,9 @@ struct Parser {
     defer { depth -= 1 }
     if lexer.take("(") { try arguments(of: &element, entry.declaration, inClause: true) }
     try complete(element, entry.declaration, place)
-    if lexer.take("|") { throw lexer.error(place, "a clause can change the rule, but not the stages") }
+    if lexer.take("|") {
+      throw lexer.error(place, "a clause can change the rule, but not the stages")
+    }
     return element
   }
 
@@ -390,7 +405,8 @@ private func measures(_ stage: Element) throws(RavineError) -> Bool {
 }
 
 /// Finds `[stage.]parameter` in a recipe: the stage's place (nil: the rule) and the parameter.
-func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -> (Int?, Parameter) {
+func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -> (Int?, Parameter)
+{
   var known: [Text] = []
   for i in 0..<recipe.stages.count {
     let name = try stageName(i, in: recipe.stages), d = try recipe.stages[i].declaration

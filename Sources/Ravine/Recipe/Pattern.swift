@@ -80,7 +80,8 @@ func print(_ patterns: [Pattern]) -> Text {
     case .rank(let comparison, let n): out.append("@rank\(comparison.word)\(n)")
     case .size(let comparison, let n): out.append("@size\(comparison.word)\(n)")
     case .name(let glob):
-      let plain = !glob.isEmpty && glob.allSatisfy { isPatternByte($0) } && glob[0] != UInt8(ascii: "@")
+      let plain =
+        !glob.isEmpty && glob.allSatisfy { isPatternByte($0) } && glob[0] != UInt8(ascii: "@")
       out.append(plain ? Text(glob) : "\"\(Text(glob))\"")
     }
     if pattern.optional { out.append("?") }

@@ -1,0 +1,424 @@
+"""What test_properties.py runs, in its own process and in processes with another environment.
+
+Recipes are derived from the catalog, so that a new rule, stage or schedule is tested without a
+change here. All numbers are exact (integers times powers of two): libm does not come into them.
+
+    python properties.py OUT.json SAVE_FOLDER LOAD_FOLDER [FLUSH.so]
+
+runs every case, resumes the checkpoints that are in LOAD_FOLDER, leaves its own in SAVE_FOLDER,
+and writes digests of all parameters, states and reports. FLUSH.so is a library that puts the CPU
+into flush-to-zero mode when it is loaded.
+"""
+
+import ctypes
+import functools
+import hashlib
+import json
+import math
+import struct
+import sys
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import ravine as rv
+
+# ---- recipes --------------------------------------------------------------------------------------
+
+CHAINS = [
+    "clip_norm(1)",
+    "clip_norm(1, p=1)",
+    "clip_norm(1, p=inf)",
+    "clip_value(0.1)",
+    "finite_guard(zero)",
+    "clip_value(0.5) | clip_norm(1) | clip_value(0.01)",
+    "clip_norm(2) | clip_norm(1)",
+]
+ENTRIES = [e.name for e in rv.catalog() if e.kind in ("rule", "stage", "schedule")]
+
+
+def entry(name):
+    return next(e for e in rv.catalog() if e.name == name)
+
+
+def allowed(parameter, x):
+    return (
+        x >= parameter.low
+        and x <= parameter.high
+        and not (parameter.low_open and x == parameter.low)
+        and not (parameter.high_open and x == parameter.high)
+    )
+
+
+def inside(parameter):
+    """A value in the range that is neither 0 nor the default; None if there is no plain one."""
+    for x in (0.375, 0.5, 1, 2, 3, 7, 100):
+        if parameter.kind == "count" and x != int(x):
+            continue
+        if allowed(parameter, x) and x != parameter.default:
+            return x
+    return None
+
+
+def falling(parameter):
+    """A schedule that stays in the range: up for two steps, down for four, constant after."""
+    top = parameter.default or inside(parameter)
+    top = inside(parameter) if isinstance(top, str) or not math.isfinite(top) else top
+    return f"warmup(cosine({top!r}, steps=4, floor={top / 4!r}), steps=2)"
+
+
+def given(parameter):
+    """What stands for a parameter that has no default."""
+    if parameter.kind == "list":
+        return "(2, 5)"
+    if parameter.kind == "schedule":
+        return "cosine(0.5, steps=5)"
+    if parameter.kind == "word":
+        return parameter.words[0]
+    return repr(inside(parameter))
+
+
+def call(e, **chosen):
+    """The entry as recipe text, with these arguments and whatever must be given."""
+    values = {p.name: given(p) for p in e.parameters if p.required} | chosen
+    return f"{e.name}({', '.join(f'{name}={value}' for name, value in values.items())})"
+
+
+@functools.cache
+def variants(name):
+    """Recipe texts of one entry: title -> text.
+
+    The defaults; each flag on; each word; each number that is 0 by default set; each number from a
+    schedule; then the same flags, words and schedules with all the zeros set ("busy").
+    """
+    e = entry(name)
+    numbers = {
+        p.name: repr(inside(p))
+        for p in e.parameters
+        if p.kind == "number" and not p.required and p.default == 0
+    }
+    made = {"default": {}}
+    for p in e.parameters:
+        if p.kind == "flag":
+            made[p.name] = {p.name: "false" if p.default else "true"}
+        elif p.kind == "word":
+            made |= {f"{p.name}={w}": {p.name: w} for w in p.words if w != p.initial}
+        elif p.kind in ("count", "list", "schedule") and not p.required and inside(p) is not None:
+            made[p.name] = {p.name: repr(inside(p))}
+        elif p.kind == "number" and (p.required or p.name in numbers) and inside(p) is not None:
+            made[p.name] = {p.name: repr(inside(p))}
+    if e.kind != "schedule":
+        for p in e.parameters:
+            if p.kind == "number":
+                made[f"{p.name} falling"] = {p.name: falling(p)}
+    flags = {p.name: "true" for p in e.parameters if p.kind == "flag"}
+    last = {p.name: p.words[-1] for p in e.parameters if p.kind == "word" and p.words[-1] != p.initial}
+    if numbers or len(flags) + len(last) > 1:
+        for title, chosen in list(made.items()):
+            if title not in numbers:
+                made[f"busy, {title}"] = numbers | chosen
+        made["busy, all"] = numbers | flags
+        made["busy, all, last words"] = numbers | flags | last
+    texts = {}
+    for title, chosen in made.items():
+        text = call(e, **chosen)
+        if text not in texts.values() and accepts(text, e.kind):
+            texts[title] = text
+    return texts
+
+
+def accepts(text, kind):
+    """Whether the library takes it: an entry may rule out some combinations of its parameters."""
+    try:
+        if kind == "schedule":
+            rv.schedule(text)
+        else:
+            rv.Optimizer(recipe_with(text, kind), [np.zeros(1, np.float32)])
+    except rv.RavineError:
+        return False
+    return True
+
+
+def rules():
+    return [e.name for e in rv.catalog("rule")]
+
+
+def recipe_with(text, kind):
+    """A whole recipe around the text of a rule, of a stage or of a schedule."""
+    if kind == "rule":
+        return text
+    first = rules()[0]
+    if kind == "schedule":
+        return f"{first}(lr={text})"
+    try:
+        rv.Optimizer(f"{text} | {first}", [np.zeros(1, np.float32)])
+    except rv.RecipeError:  # a stage that stands after the rule
+        return f"{first} | {text}"
+    return f"{text} | {first}"
+
+
+@functools.cache
+def alone(name):
+    """One recipe for each variant of an entry."""
+    return [recipe_with(text, entry(name).kind) for text in variants(name).values()]
+
+
+@functools.cache
+def chained(name, every=False):
+    """A rule behind each chain: its default, all at once, and (every) the other variants too. A
+    stage before the other rules."""
+    e, texts = entry(name), variants(name)
+    if e.kind == "schedule":
+        return []
+    if e.kind == "stage":
+        return [f"{texts['default']} | {variants(rule)['default']}" for rule in rules()]
+    chosen = texts if every else {"default": 0, "busy, all, last words": 0, "busy, all": 0}
+    return [f"{chain} | {texts[title]}" for chain in CHAINS for title in chosen if title in texts]
+
+
+# ---- numbers --------------------------------------------------------------------------------------
+
+DTYPES = {
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+    "f16": np.dtype(np.float16),
+}
+MIXED = ["f32 f64", "f32 bf16", "f32 f16", "f64 f32", "f64 f16", "bf16 f32", "bf16 f64", "f16 f32"]
+STEPS = 6
+
+
+def plain(seed, count):
+    """Numbers from -4 to 4 of many sizes, exact in float32."""
+    random = np.random.default_rng(seed)
+    return random.integers(-(2**20), 2**20, count) * 2.0 ** random.integers(-30, -17, count)
+
+
+def special(kind, dtype, step):
+    """What else stands in a gradient."""
+    info = ml_dtypes.finfo(dtype)
+    least, huge = float(info.smallest_subnormal), min(1e30, float(info.max))
+    out = [0.0, -0.0, least, -3 * least, float(info.smallest_normal) / 2, 1e-40, -1e-40, 1e-30]
+    if step == 2:
+        out += [huge, -huge / 2]
+    if kind == "wild" and step > 2:
+        out += [math.nan, math.inf, -math.inf]
+    return out
+
+
+class World:
+    """Tensors, and their gradients in some steps. The parameters of a type lie side by side."""
+
+    def __init__(self, kind, tensors, steps=STEPS, absent=True):
+        self.layout = {}  # name -> (dtype, dtype of the gradient, shape)
+        for number, (dtypes, shape) in enumerate(tensors):
+            dtype, _, grad = dtypes.partition(" ")
+            self.layout[f"{number} {dtypes}"] = (dtype, grad or dtype, shape)
+        self.params = {}
+        self.gradients = [{} for _ in range(steps)]
+        for number, (name, (dtype, grad, shape)) in enumerate(self.layout.items()):
+            count = math.prod(shape)
+            x = plain(number, count)
+            if count >= 15:
+                x[[3, 9, 12, 14]] = [0.0, -0.0, 1e-40, ml_dtypes.finfo(DTYPES[dtype]).smallest_subnormal]
+            self.params[name] = x.astype(DTYPES[dtype]).reshape(shape)
+            for step in range(steps):
+                if absent and number > 0 and (number + step) % 9 == 0:
+                    continue  # no gradient this time
+                g = plain((step + 1) * 1000 + number, count)
+                if count >= 15:
+                    for i, value in enumerate(special(kind, DTYPES[grad], step)):
+                        g[(7 * i + 5 * step) % count] = value
+                with np.errstate(over="ignore", under="ignore"):
+                    self.gradients[step][name] = g.astype(DTYPES[grad]).reshape(shape)
+        self.grad_dtypes = {name: DTYPES[grad] for name, (_, grad, _) in self.layout.items()}
+
+    def copies(self):
+        """Fresh parameters: one buffer for each type, and views of them."""
+        buffers, views = {}, {}
+        for dtype in DTYPES:
+            mine = {n: a for n, a in self.params.items() if self.layout[n][0] == dtype}
+            buffers[dtype] = np.concatenate([*(a.ravel() for a in mine.values()), []]).astype(DTYPES[dtype])
+            at = 0
+            for name, array in mine.items():
+                views[name] = buffers[dtype][at : at + array.size].reshape(array.shape)
+                at += array.size
+        return buffers, {name: views[name] for name in self.layout}
+
+
+SHAPES = [(1,), (3, 5), (16,), (17,), (33, 31), (1024,), (25, 41), (3000,)]
+
+
+@functools.cache
+def world(kind):
+    """finite, wild (with NaN and infinity from the fourth step on), big (several tasks for
+    threads), tiny (each pair of types twice)."""
+    if kind == "big":
+        sizes = {"f32": 200_003, "f64": 66_001, "bf16": 66_001, "f16": 66_001}
+        return World(kind, [(d, (n,)) for d, n in sizes.items()] + [("f32 bf16", (1500,))], 4, False)
+    pairs = [*DTYPES, *MIXED]
+    if kind == "tiny":
+        return World(kind, [(d, s) for s in [(17,), (1041,)] for d in pairs])
+    tensors = [(d, s) for d in DTYPES for s in SHAPES]
+    return World(kind, tensors + [(d, s) for d in MIXED for s in [(17,), (1025,)]])
+
+
+def bits(array):
+    """The bytes as whole numbers, NaNs made alike."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    kind = "bf16" if flat.dtype == DTYPES["bf16"] else f"f{8 * flat.itemsize}"
+    words, infinity, nan = {
+        "f32": (np.uint32, 0x7F800000, 0x7FC00000),
+        "f64": (np.uint64, 0x7FF0000000000000, 0x7FF8000000000000),
+        "bf16": (np.uint16, 0x7F80, 0x7FC0),
+        "f16": (np.uint16, 0x7C00, 0x7E00),
+    }[kind]
+    out = flat.view(words)
+    nans = (out & words(2 ** (8 * flat.itemsize - 1) - 1)) > words(infinity)
+    return np.where(nans, words(nan), out) if nans.any() else out
+
+
+def short(data):
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+# ---- runs -----------------------------------------------------------------------------------------
+
+
+class Run:
+    """A recipe on a world, step by step."""
+
+    def __init__(self, recipe, kind, threads=1):
+        self.world = world(kind)
+        self.buffers, self.params = self.world.copies()
+        self.opt = rv.Optimizer(
+            recipe, self.params, grad_dtype=self.world.grad_dtypes, threads=threads
+        )
+        self.told = []  # reports as bytes, errors as text
+        self.trace = hashlib.blake2b(digest_size=8)  # the parameters after each step
+
+    def step(self, number):
+        try:
+            report = self.opt.step(self.world.gradients[number], loss=0.5)
+        except rv.RavineError as problem:
+            self.told.append(f"{type(problem).__name__}: {problem}".encode())
+        else:
+            self.told.append(report_bytes(report))
+
+    def finish(self, first=0, trace=False):
+        for number in range(first, len(self.world.gradients)):
+            self.step(number)
+            if trace:
+                for buffer in self.buffers.values():
+                    self.trace.update(bits(buffer))
+        return self
+
+    def digest(self):
+        """What to compare: part -> hash."""
+        out = {dtype: short(bits(buffer)) for dtype, buffer in self.buffers.items() if buffer.size}
+        wide = {"f32": [np.zeros(0, np.float32)], "f64": [np.zeros(0)]}
+        counts = []
+        for name, (dtype, _, _) in self.world.layout.items():
+            counts.append(self.opt.steps(name))
+            wide["f64" if dtype == "f64" else "f32"] += [
+                array.ravel() for array in self.opt.state(name).values()
+            ]
+        out |= {f"state {d}": short(bits(np.concatenate(arrays))) for d, arrays in wide.items()}
+        out["counts"] = str(counts)
+        out["trace"] = self.trace.hexdigest()
+        return out | {f"report {i}": short(told) for i, told in enumerate(self.told)}
+
+
+def report_bytes(report):
+    numbers = bits(np.array([report.lr, report.grad_norm, report.clip_scale, report.update_norm]))
+    return numbers.tobytes() + struct.pack("QQi", report.step, report.nonfinite, report.skipped)
+
+
+def schedule_digest(text):
+    """Values at the first steps, and far out."""
+    s = rv.schedule(text)
+    far = [s.values(3, first=2**k - 1) for k in range(8, 63)]
+    return {"values": short(bits(np.concatenate([s.values(300), *far])))}
+
+
+def digests(name, threads=1):
+    """Everything that is compared for one entry: case -> part -> hash."""
+    out = {}
+    if entry(name).kind == "schedule":
+        out |= {text: schedule_digest(text) for text in variants(name).values()}
+    for recipe in [*alone(name), *chained(name, every=True)]:
+        for kind in ("finite", "wild"):
+            out[f"{kind}: {recipe}"] = Run(recipe, kind, threads).finish(trace=True).digest()
+    for recipe in big(name):
+        out[f"big: {recipe}"] = Run(recipe, "big", threads).finish().digest()
+    return out
+
+
+@functools.cache
+def big(name):
+    return [*alone(name), *chained(name)] if entry(name).kind != "schedule" else alone(name)[:1]
+
+
+# ---- checkpoints across processes -------------------------------------------------------------------
+
+MIDDLE = 3
+
+
+def resumable():
+    return [(n, r) for n in ENTRIES for r in [*alone(n), *chained(n)]]
+
+
+def leave(folder, threads=1):
+    """Saves each run in the middle; the digests at the end."""
+    out = {}
+    for number, (_, recipe) in enumerate(resumable()):
+        run = Run(recipe, "tiny", threads)
+        for step in range(MIDDLE):
+            run.step(step)
+        run.opt.save(Path(folder) / f"{number}.safetensors")
+        out[recipe] = run.finish(MIDDLE).digest()
+    return out
+
+
+def resume(folder, threads=1):
+    """Loads what another process left, and goes on."""
+    out = {}
+    for number, (_, recipe) in enumerate(resumable()):
+        run = Run(recipe, "tiny", threads)
+        for buffer in run.buffers.values():
+            buffer[:] = 7
+        run.opt.load(Path(folder) / f"{number}.safetensors")
+        out[recipe] = run.finish(MIDDLE).digest()
+    return out
+
+
+# ---- this file as a program -------------------------------------------------------------------------
+
+
+def libm():
+    """Changes where libm takes other code."""
+    xs = [0.0001 * i for i in range(1, 60_000)]
+    ys = [f(x) for f in (math.exp, math.cos, math.sin, math.log) for x in xs]
+    return short(np.array(ys + [math.pow(x, 1.7) for x in xs]))
+
+
+def inputs():
+    """The gradients themselves: they must not depend on the environment."""
+    worlds = [world(kind) for kind in ("finite", "wild", "big", "tiny")]
+    arrays = [a for w in worlds for step in [w.params, *w.gradients] for a in step.values()]
+    return short(b"".join(bits(a).tobytes() for a in arrays))
+
+
+def main(out, save, load, flush=None):
+    told = {"isa": rv.isa(), "libm": libm(), "inputs": inputs()}
+    if flush:
+        ctypes.CDLL(flush)
+        told["flushes"] = bool(np.float32(1e-38) * np.float32(0.01) == 0)
+    told["left"] = leave(save, threads=2)
+    told["resumed"] = resume(load, threads=1)
+    told["digests"] = {name: digests(name, threads=3) for name in ENTRIES}
+    Path(out).write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
