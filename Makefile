@@ -151,8 +151,12 @@ $(eval $(call library,build/aarch64,.build-aarch64,--traits Embedded --triple aa
   -Xcc -I/usr/aarch64-linux-gnu/include -Xcc -fPIC -Xcc -Wno-macro-redefined,aarch64-linux-gnu-,\
   $(CROSS)))
 .build-aarch64/ravine.done: export RAVINE_ARCH := aarch64
-$(eval $(call library,build/address,.build-address,--traits Embedded --sanitize=address,,clang))
-$(eval $(call library,build/thread,.build-thread,--traits Embedded --sanitize=thread,,clang))
+$(eval $(call library,build/address,.build-address,--traits Embedded --sanitize=address,,clang -fuse-ld=lld))
+$(eval $(call library,build/thread,.build-thread,--traits Embedded --sanitize=thread,,clang -fuse-ld=lld))
+
+# Swift's own thread sanitizer wants libdispatch beside it.
+SWIFT_LIB := $(dir $(RUNTIME))linux
+DISPATCH := -L$(SWIFT_LIB) -ldispatch -lBlocksRuntime -Wl,-rpath,$(SWIFT_LIB)
 
 .PHONY: test test-swift test-c test-sanitizers test-aarch64 test-python
 test: | tools
@@ -177,8 +181,8 @@ test-c: all
 
 test-sanitizers:
 	@$(MAKE) --no-print-directory build/address/libravine.so.0 build/thread/libravine.so.0
-	QUICK=1 bash Tests/C/run.sh build/address build/address/tests clang -g -fsanitize=address,undefined
-	QUICK=1 bash Tests/C/run.sh build/thread build/thread/tests clang -g -fsanitize=thread
+	QUICK=1 bash Tests/C/run.sh build/address build/address/tests clang -g -fuse-ld=lld -fsanitize=address,undefined
+	QUICK=1 bash Tests/C/run.sh build/thread build/thread/tests clang -g -fuse-ld=lld -fsanitize=thread $(DISPATCH)
 
 test-aarch64:
 	@bash Tests/aarch64.sh

@@ -26,7 +26,7 @@ public func rvn_optimizer_create_with(
   }
   if status != RVN_OK { return status }
   return enter(native.allocator) { () throws(RavineError) in
-    let handle = Handle(try Optimizer(try bytes(recipe, "recipe"), native))
+    let handle = Handle(try Optimizer.make(try bytes(recipe, "recipe"), native))
     if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
     out?.pointee = OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
   }

@@ -25,7 +25,7 @@ public func rvn_schedule_create(
   enter(nil) { () throws(RavineError) in
     guard let out else { throw null("out") }
     out.pointee = nil
-    let handle = ScheduleHandle(try StandaloneSchedule(try bytes(recipe, "recipe")))
+    let handle = ScheduleHandle(try StandaloneSchedule.make(try bytes(recipe, "recipe")))
     if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
     out.pointee = OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
   }

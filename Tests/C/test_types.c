@@ -88,8 +88,8 @@ static float reference_float(float p, float g, float *m, int first, int clip) {
   return p - lr * *m;
 }
 
-static unsigned char memory[2][MOST * 8 + 2 * GUARD + 16], untouched[MOST * 8 + 2 * GUARD + 16];
-static unsigned char grads[MOST * 8 + 32], grads_before[MOST * 8 + 32];
+static unsigned char memory[2][MOST * 8 + 2 * GUARD + 64], untouched[MOST * 8 + 2 * GUARD + 64];
+static unsigned char grads[MOST * 8 + 64], grads_before[MOST * 8 + 64];
 static double m_double[MOST], state_double[MOST];
 static float m_float[MOST];
 

@@ -3,11 +3,11 @@
 Recipes are derived from the catalog, so that a new rule, stage or schedule is tested without a
 change here. All numbers are exact (integers times powers of two): libm does not come into them.
 
-    python properties.py OUT.json SAVE_FOLDER LOAD_FOLDER [FLUSH.so]
+    python properties.py (all | some) OUT.json SAVE_FOLDER LOAD_FOLDER [FLUSH.so]
 
-runs every case, resumes the checkpoints that are in LOAD_FOLDER, leaves its own in SAVE_FOLDER,
-and writes digests of all parameters, states and reports. FLUSH.so is a library that puts the CPU
-into flush-to-zero mode when it is loaded.
+runs the cases, resumes the checkpoints that are in LOAD_FOLDER, leaves its own in SAVE_FOLDER, and
+writes digests of all parameters, states and reports. FLUSH.so is a library that puts the CPU into
+flush-to-zero mode when it is loaded.
 """
 
 import ctypes
@@ -67,7 +67,7 @@ def falling(parameter):
     return f"warmup(cosine({top!r}, steps=4, floor={top / 4!r}), steps=2)"
 
 
-def given(parameter):
+def given(parameter, place):
     """What stands for a parameter that has no default."""
     if parameter.kind == "list":
         return "(2, 5)"
@@ -75,12 +75,15 @@ def given(parameter):
         return "cosine(0.5, steps=5)"
     if parameter.kind == "word":
         return parameter.words[0]
-    return repr(inside(parameter))
+    if parameter.kind == "count":
+        return "7"
+    wanted = 0.75 / (place + 1)  # not the same for the start and the end of a schedule
+    return repr(wanted if allowed(parameter, wanted) else inside(parameter))
 
 
 def call(e, **chosen):
     """The entry as recipe text, with these arguments and whatever must be given."""
-    values = {p.name: given(p) for p in e.parameters if p.required} | chosen
+    values = {p.name: given(p, i) for i, p in enumerate(e.parameters) if p.required} | chosen
     return f"{e.name}({', '.join(f'{name}={value}' for name, value in values.items())})"
 
 
@@ -113,18 +116,13 @@ def variants(name):
                 made[f"{p.name} falling"] = {p.name: falling(p)}
     flags = {p.name: "true" for p in e.parameters if p.kind == "flag"}
     last = {p.name: p.words[-1] for p in e.parameters if p.kind == "word" and p.words[-1] != p.initial}
-    if numbers or len(flags) + len(last) > 1:
-        for title, chosen in list(made.items()):
-            if title not in numbers:
-                made[f"busy, {title}"] = numbers | chosen
-        made["busy, all"] = numbers | flags
-        made["busy, all, last words"] = numbers | flags | last
-    texts = {}
-    for title, chosen in made.items():
-        text = call(e, **chosen)
-        if text not in texts.values() and accepts(text, e.kind):
-            texts[title] = text
-    return texts
+    for title, chosen in list(made.items()):
+        made[f"busy, {title}"] = numbers | chosen
+    made["full, first words"] = numbers | flags
+    made["full"] = numbers | flags | last
+    texts = {title: call(e, **chosen) for title, chosen in made.items()}
+    taken = {text: accepts(text, e.kind) for text in set(texts.values())}
+    return {title: text for title, text in texts.items() if taken[text]}
 
 
 def accepts(text, kind):
@@ -157,23 +155,41 @@ def recipe_with(text, kind):
     return f"{text} | {first}"
 
 
+def distinct(texts):
+    return list(dict.fromkeys(texts))
+
+
 @functools.cache
 def alone(name):
     """One recipe for each variant of an entry."""
-    return [recipe_with(text, entry(name).kind) for text in variants(name).values()]
+    return [recipe_with(text, entry(name).kind) for text in distinct(variants(name).values())]
 
 
 @functools.cache
-def chained(name, every=False):
-    """A rule behind each chain: its default, all at once, and (every) the other variants too. A
-    stage before the other rules."""
-    e, texts = entry(name), variants(name)
-    if e.kind == "schedule":
+def main_ones(name):
+    """The defaults, and everything switched on."""
+    texts = variants(name)
+    full = "full" if "full" in texts else "full, first words"
+    return distinct(texts[title] for title in ("default", full) if title in texts)
+
+
+@functools.cache
+def chained(name):
+    """The main variants of a rule behind each chain; a stage before each rule."""
+    if entry(name).kind == "schedule":
         return []
-    if e.kind == "stage":
-        return [f"{texts['default']} | {variants(rule)['default']}" for rule in rules()]
-    chosen = texts if every else {"default": 0, "busy, all, last words": 0, "busy, all": 0}
-    return [f"{chain} | {texts[title]}" for chain in CHAINS for title in chosen if title in texts]
+    if entry(name).kind == "stage":
+        return [f"{main_ones(name)[0]} | {main_ones(rule)[0]}" for rule in rules()]
+    return [f"{chain} | {text}" for chain in CHAINS for text in main_ones(name)]
+
+
+def chained_all(name):
+    """Every variant of a rule behind the chains that differ most: one that measures, one that changes
+    lanes, one that does both."""
+    if entry(name).kind != "rule":
+        return []
+    texts = distinct(variants(name).values())
+    return [f"{CHAINS[i]} | {text}" for i in (0, 3, 5) for text in texts]
 
 
 # ---- numbers --------------------------------------------------------------------------------------
@@ -201,7 +217,7 @@ def special(kind, dtype, step):
     out = [0.0, -0.0, least, -3 * least, float(info.smallest_normal) / 2, 1e-40, -1e-40, 1e-30]
     if step == 2:
         out += [huge, -huge / 2]
-    if kind == "wild" and step > 2:
+    if "wild" in kind and step > 2:
         out += [math.nan, math.inf, -math.inf]
     return out
 
@@ -251,14 +267,15 @@ SHAPES = [(1,), (3, 5), (16,), (17,), (33, 31), (1024,), (25, 41), (3000,)]
 
 @functools.cache
 def world(kind):
-    """finite, wild (with NaN and infinity from the fourth step on), big (several tasks for
-    threads), tiny (each pair of types twice)."""
+    """finite; wild: with NaN and infinity from the fourth step on; big: several tasks for threads;
+    tiny: each pair of types twice; full tiny: and every tensor always has a gradient; wild tiny."""
     if kind == "big":
         sizes = {"f32": 200_003, "f64": 66_001, "bf16": 66_001, "f16": 66_001}
         return World(kind, [(d, (n,)) for d, n in sizes.items()] + [("f32 bf16", (1500,))], 4, False)
     pairs = [*DTYPES, *MIXED]
-    if kind == "tiny":
-        return World(kind, [(d, s) for s in [(17,), (1041,)] for d in pairs])
+    if "tiny" in kind:
+        tensors = [(d, s) for s in [(17,), (1041,)] for d in pairs]
+        return World(kind, tensors, absent="full" not in kind)
     tensors = [(d, s) for d in DTYPES for s in SHAPES]
     return World(kind, tensors + [(d, s) for d in MIXED for s in [(17,), (1025,)]])
 
@@ -341,22 +358,25 @@ def schedule_digest(text):
     return {"values": short(bits(np.concatenate([s.values(300), *far])))}
 
 
-def digests(name, threads=1):
+def digests(name, some=False, threads=1):
     """Everything that is compared for one entry: case -> part -> hash."""
     out = {}
     if entry(name).kind == "schedule":
         out |= {text: schedule_digest(text) for text in variants(name).values()}
-    for recipe in [*alone(name), *chained(name, every=True)]:
-        for kind in ("finite", "wild"):
-            out[f"{kind}: {recipe}"] = Run(recipe, kind, threads).finish(trace=True).digest()
-    for recipe in big(name):
-        out[f"big: {recipe}"] = Run(recipe, "big", threads).finish().digest()
+    few = [*alone(name), *chained(name)]
+    cases = [("finite", r) for r in (few if some else distinct([*few, *chained_all(name)]))]
+    cases += [("wild", r) for r in few if not some]
+    cases += [("big", r) for r in big(name)[-2 if some else 0 :]]
+    for kind, recipe in cases:
+        run = Run(recipe, kind, threads).finish(trace=kind != "big")
+        out[f"{kind}: {recipe}"] = run.digest()
     return out
 
 
-@functools.cache
 def big(name):
-    return [*alone(name), *chained(name)] if entry(name).kind != "schedule" else alone(name)[:1]
+    if entry(name).kind == "schedule":
+        return alone(name)[:1]
+    return [*(recipe_with(text, entry(name).kind) for text in main_ones(name)), *chained(name)]
 
 
 # ---- checkpoints across processes -------------------------------------------------------------------
@@ -392,6 +412,77 @@ def resume(folder, threads=1):
     return out
 
 
+# ---- the same runs for replay.c ---------------------------------------------------------------------
+
+CODES = {"f32": 1, "f64": 2, "bf16": 3, "f16": 4}
+
+
+def padded(data):
+    return data + bytes(-len(data) % 8)
+
+
+def packed(*items):
+    """Numbers as 8 bytes, text with its length, bytes as they are."""
+    out = []
+    for item in items:
+        if isinstance(item, str):
+            data = item.encode() + b"\0"
+            out += [struct.pack("q", len(data)), data]
+        else:
+            out.append(item if isinstance(item, bytes) else struct.pack("q", item))
+    return b"".join(padded(data) for data in out)
+
+
+def packed_world(w):
+    out = [packed(len(w.layout), len(w.gradients))]
+    for name, (dtype, grad, shape) in w.layout.items():
+        out.append(packed(CODES[dtype], CODES[grad], len(shape), *shape, name))
+        out.append(padded(w.params[name].tobytes()))
+    for gradients in w.gradients:
+        for name in w.layout:
+            there = name in gradients
+            out.append(packed(1, gradients[name].tobytes()) if there else packed(0))
+    return b"".join(out)
+
+
+def write_replay(path, cases):
+    """cases: ("run", world, first step, recipe, checkpoint) and ("schedule", first, count, text)."""
+    kinds = distinct(case[1] for case in cases if case[0] == "run")
+    out = [packed(len(kinds)), *(packed_world(world(kind)) for kind in kinds), packed(len(cases))]
+    for what, *rest in cases:
+        if what == "run":
+            out.append(packed(0, kinds.index(rest[0]), *rest[1:]))
+        else:
+            out.append(packed(1, *rest))
+    Path(path).write_bytes(b"".join(out))
+
+
+class Replayed:
+    """What replay.c wrote, read piece by piece."""
+
+    def __init__(self, path):
+        self.data, self.at = Path(path).read_bytes(), 0
+
+    def take(self, size):
+        start = self.at
+        self.at += size + -size % 8
+        return self.data[start : start + size]
+
+    def array(self, like):
+        return np.frombuffer(self.take(like.nbytes), like.dtype)
+
+    def sentence(self):
+        """"" for RVN_OK."""
+        (status,) = struct.unpack("q", self.take(8))
+        return self.take(1024).rstrip(b"\0").decode() if status else ""
+
+    def report(self):
+        return rv.StepReport(*struct.unpack("=8xQddddQi4x", self.take(64)))
+
+    def done(self):
+        return self.at == len(self.data)
+
+
 # ---- this file as a program -------------------------------------------------------------------------
 
 
@@ -404,19 +495,19 @@ def libm():
 
 def inputs():
     """The gradients themselves: they must not depend on the environment."""
-    worlds = [world(kind) for kind in ("finite", "wild", "big", "tiny")]
+    worlds = [world(kind) for kind in ("finite", "wild", "big", "tiny", "wild tiny")]
     arrays = [a for w in worlds for step in [w.params, *w.gradients] for a in step.values()]
     return short(b"".join(bits(a).tobytes() for a in arrays))
 
 
-def main(out, save, load, flush=None):
+def main(which, out, save, load, flush=None):
     told = {"isa": rv.isa(), "libm": libm(), "inputs": inputs()}
     if flush:
         ctypes.CDLL(flush)
         told["flushes"] = bool(np.float32(1e-38) * np.float32(0.01) == 0)
     told["left"] = leave(save, threads=2)
     told["resumed"] = resume(load, threads=1)
-    told["digests"] = {name: digests(name, threads=3) for name in ENTRIES}
+    told["digests"] = {name: digests(name, which == "some", threads=3) for name in ENTRIES}
     Path(out).write_text(json.dumps(told))
 
 

@@ -19,23 +19,34 @@ public final class Catalog {
   let rules: [RuleEntry]
   let stages: [StageEntry]
   let schedules: [ScheduleEntry]
-  public let entries: [Entry]
-  let kernels: ravine_kernels
+  public private(set) var entries: [Entry]
+  private(set) var kernels: ravine_kernels
+  /// Holds the text and the tables of kernels.
+  private let heap: Heap
 
-  /// Made once, by `Catalog.shared`, with the process's own memory.
-  fileprivate init() throws(RavineError) {
-    let found = Entries()
+  private init(_ found: Entries, _ schedules: [ScheduleEntry], _ heap: Heap) {
     rules = found.rules
     stages = found.stages
-    schedules = allSchedules()
+    self.schedules = schedules
+    self.heap = heap
+    entries = []
+    kernels = ravine_kernels()
+  }
+
+  /// Made once, by `Catalog.shared`, with the process's own memory.
+  fileprivate static func make() throws(RavineError) -> Catalog {
+    let heap = Heap(ravine_allocator())
+    let catalog = Catalog(Entries(), allSchedules(), heap)
     var all: [Entry] = []
-    let heap = Unmanaged.passRetained(Heap(ravine_allocator())).takeUnretainedValue()
-    for (row, r) in rules.enumerated() { all.append(try entry(r.declaration, row, heap)) }
-    for (row, s) in stages.enumerated() { all.append(try entry(s.declaration, row, heap)) }
-    for (row, s) in schedules.enumerated() { all.append(try entry(s.declaration, row, heap)) }
-    entries = all
-    kernels = try bestKernels(heap)
+    for (row, r) in catalog.rules.enumerated() { all.append(try entry(r.declaration, row, heap)) }
+    for (row, s) in catalog.stages.enumerated() { all.append(try entry(s.declaration, row, heap)) }
+    for (row, s) in catalog.schedules.enumerated() {
+      all.append(try entry(s.declaration, row, heap))
+    }
+    catalog.entries = all
+    catalog.kernels = try bestKernels(heap)
     try checkMemory()
+    return catalog
   }
 
   func find(_ name: Text) -> Int? {
@@ -113,7 +124,7 @@ extension Catalog {
     ravine_once {
       var scope = ravine_scope()
       ravine_enter(&scope, nil)
-      made = try? Catalog()
+      made = try? Catalog.make()
       ravine_leave(&scope)
       return made == nil ? 0 : 1
     }

@@ -19,22 +19,28 @@ final class CheckpointFile {
   var records: Table<Record>
   var metadata: NameIndex
   private var values: Table<UnsafeBufferPointer<UInt8>>
-  private(set) var data: UnsafeMutableRawPointer
+  private(set) var data: UnsafeMutableRawPointer?
 
   static let headerLimit: UInt64 = 100_000_000
 
-  init(_ path: UnsafePointer<CChar>, _ allocator: ravine_allocator) throws(RavineError) {
+  private init(_ allocator: ravine_allocator) {
     heap = Heap(allocator)
     keys = NameIndex(heap)
     metadata = NameIndex(heap)
     records = Table(heap)
     values = Table(heap)
-    data = try heap.allocate(64)
+  }
+
+  static func read(_ path: UnsafePointer<CChar>, _ allocator: ravine_allocator)
+    throws(RavineError) -> CheckpointFile
+  {
+    let checkpoint = CheckpointFile(allocator)
     var file = ravine_file()
     let error = ravine_file_open(path, &file)
     if error != 0 { throw Optimizer.failure("open", path, error) }
     defer { ravine_file_close(&file) }
-    try read(&file, path)
+    try checkpoint.read(&file, path)
+    return checkpoint
   }
 
   private func read(_ file: inout ravine_file, _ path: UnsafePointer<CChar>) throws(RavineError) {
@@ -54,8 +60,9 @@ final class CheckpointFile {
     let size = file.size - 8 - length
     try checkOffsets(size)
     guard size <= UInt64(Int.max / 2) else { throw .memory }
-    data = try heap.allocate(max(64, Int(size)))
-    try get(data, Int(size), &file, path)
+    let memory = try heap.allocate(Int(size))
+    try get(memory, Int(size), &file, path)
+    data = memory
   }
 
   private func get(

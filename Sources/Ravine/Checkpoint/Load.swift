@@ -20,7 +20,7 @@ extension Optimizer {
   public func load(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError) -> Document
   {
     try prepare()
-    let file = try CheckpointFile(path, options.allocator)
+    let file = try CheckpointFile.read(path, options.allocator)
     guard let format = file.value("format"), format == "ravine" else {
       throw .format("the file is a safetensors file, but not a checkpoint of Ravine")
     }
@@ -55,7 +55,7 @@ extension Optimizer {
     for i in 0..<items.table.count where sources[i] >= 0 {
       let item = items.table[i]
       if item.bytes > 0, let memory = item.memory {
-        memcpy(memory, file.data + file.records[sources[i]].begin, item.bytes)
+        memcpy(memory, file.data.unsafelyUnwrapped + file.records[sources[i]].begin, item.bytes)
       }
     }
     if how.state { adopt(counters, file) }

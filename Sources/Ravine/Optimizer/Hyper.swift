@@ -138,7 +138,7 @@ extension Optimizer {
       recipe = next
       return
     }
-    let new = try Plan(next, tensors, options.allocator)
+    let new = try Plan.make(next, tensors, options.allocator)
     for i in 0..<tensors.count {
       let group = new.groups[new.groupOf[i]]
       guard try plan.groups[tensors[i].group].fits(group) else {

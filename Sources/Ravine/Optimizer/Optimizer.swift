@@ -20,14 +20,23 @@ public final class Optimizer {
   /// Clauses that the recipe was created with; those after them come from set and override.
   let ownClauses: Int
 
-  public init(_ text: [UInt8], _ options: Options = Options()) throws(RavineError) {
+  /// An optimizer from the text of a recipe.
+  public static func make(_ text: [UInt8], _ options: Options = Options()) throws(RavineError)
+    -> Optimizer
+  {
+    let optimizer = Optimizer(try Parser.recipe(text), options)
+    try checkMemory()
+    return optimizer
+  }
+
+  // No class here has an initialiser that throws: Embedded Swift would leak the object.
+  private init(_ recipe: Recipe, _ options: Options) {
     self.options = options
-    recipe = try Parser.recipe(text)
+    self.recipe = recipe
     ownClauses = recipe.clauses.count
     heap = Heap(options.allocator)
     tensors = Table(heap)
     names = NameIndex(heap)
-    try checkMemory()
   }
 
   public var allocator: ravine_allocator { options.allocator }
@@ -64,8 +73,8 @@ public final class Optimizer {
     guard tensors.count > 0 else {
       throw .state("no tensor was added: call rvn_optimizer_add first")
     }
-    let plan = try Plan(recipe, tensors, options.allocator)
-    let buffers = try Buffers(plan, tensors, options)
+    let plan = try Plan.make(recipe, tensors, options.allocator)
+    let buffers = try Buffers.make(plan, tensors, options)
     let mark = heap.mark()
     do throws(RavineError) {
       var firstBlock = 0
@@ -87,7 +96,7 @@ public final class Optimizer {
   /// The plan that holds, or would hold after prepare.
   func currentPlan() throws(RavineError) -> Plan {
     if let plan { return plan }
-    return try Plan(recipe, tensors, options.allocator)
+    return try Plan.make(recipe, tensors, options.allocator)
   }
 
   private func allocateState(_ i: Int, _ group: Group) throws(RavineError) {

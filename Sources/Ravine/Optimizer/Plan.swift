@@ -1,83 +1,5 @@
-import CRavine
 import CShims
 import Kernels
-
-/// Where a hyper-parameter's value comes from.
-enum Source {
-  case number(Double)
-  case curve(Curve, Parameter, owner: StaticString)
-
-  init(_ value: Value, _ parameter: Parameter, owner: StaticString) throws(RavineError) {
-    switch value {
-    case .number(let x): self = .number(x)
-    case .schedule(let element, let times):
-      let inner = try Ravine.curve(of: element)
-      self = .curve(times == 1 ? inner : { times * inner($0) }, parameter, owner: owner)
-    default: self = .number(0)
-    }
-  }
-
-  /// The value at a step. A schedule that leaves its parameter's range is an error.
-  func value(at t: Double) throws(RavineError) -> Double {
-    switch self {
-    case .number(let x): return x
-    case .curve(let curve, let parameter, let owner):
-      let x = curve(t)
-      if let reason = parameter.reject(x) {
-        throw .argument("\(owner).\(parameter.name) is \(x) at step \(t), \(reason)")
-      }
-      return x
-    }
-  }
-}
-
-/// The tensors that the same clauses match, and what holds for them.
-struct Group {
-  let clauses: [Int]
-  var resolved: Resolved
-  /// Of the rule's parameters, then of each stage's.
-  var sources: [Source]
-
-  init(_ recipe: Recipe, _ clauses: [Int]) throws(RavineError) {
-    self.clauses = clauses
-    resolved = try recipe.resolve(clauses)
-    sources = []
-    for element in [resolved.rule] + resolved.stages {
-      let d = try element.declaration
-      for (k, value) in element.values.enumerated() {
-        sources.append(try Source(value, d.parameters[k], owner: d.name))
-      }
-    }
-    try checkMemory()
-  }
-
-  /// Which slots of the rule this group needs.
-  func slots() throws(RavineError) -> [Bool] {
-    if resolved.frozen { return [] }
-    let declaration = try resolved.rule.declaration
-    var out: [Bool] = []
-    for slot in declaration.slots {
-      guard let when = slot.when, let k = declaration.index(of: Text(when)) else {
-        out.append(true)
-        continue
-      }
-      out.append(resolved.rule.values[k].constant != 0)
-    }
-    return out
-  }
-
-  /// Whether another group can use the state that was made for this one.
-  func fits(_ other: Group) throws(RavineError) -> Bool {
-    if other.resolved.frozen { return true }
-    if resolved.frozen || resolved.rule.row != other.resolved.rule.row { return false }
-    return try slots() == (try other.slots())
-  }
-
-  /// Writes the values that hold at a step.
-  func evaluate(at t: Double, into hyper: UnsafeMutablePointer<Double>) throws(RavineError) {
-    for i in 0..<sources.count { hyper[i] = try sources[i].value(at: t) }
-  }
-}
 
 /// What the recipe comes to for these tensors: groups, stages and phases. Built aside, and put in
 /// place when it is whole.
@@ -95,12 +17,39 @@ final class Plan {
   /// The learning rate of the recipe's own rule: every rule's first parameter.
   private(set) var rate: Source
 
-  init(_ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ allocator: ravine_allocator)
-    throws(RavineError)
-  {
-    heap = Heap(allocator)
-    rate = try Plan.rate(recipe)
-    groupOf = try heap.allocate(Int.self, tensors.count)
+  private init(
+    _ heap: Heap, _ groups: [Group], _ groupOf: UnsafeMutablePointer<Int>,
+    _ groupWork: UnsafeMutablePointer<GroupWork>, _ stageWork: UnsafeMutablePointer<StageWork>,
+    _ rate: Source
+  ) {
+    self.heap = heap
+    self.groups = groups
+    self.groupOf = groupOf
+    self.groupWork = groupWork
+    self.stageWork = stageWork
+    self.rate = rate
+  }
+
+  static func make(
+    _ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ allocator: ravine_allocator
+  ) throws(RavineError) -> Plan {
+    let heap = Heap(allocator)
+    let groupOf = try heap.allocate(Int.self, tensors.count)
+    let groups = try assign(recipe, tensors, groupOf)
+    let plan = Plan(
+      heap, groups, groupOf, try heap.zeros(GroupWork.self, groups.count),
+      try heap.zeros(StageWork.self, recipe.stages.count + 1), try rate(recipe))
+    for g in 0..<groups.count { try plan.prepare(group: g) }
+    try plan.planPhases(recipe)
+    try checkMemory()
+    return plan
+  }
+
+  /// Which clauses hold for each tensor; tensors with the same ones form a group.
+  private static func assign(
+    _ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ groupOf: UnsafeMutablePointer<Int>
+  ) throws(RavineError) -> [Group] {
+    var groups: [Group] = []
     var matched = [Bool](repeating: false, count: recipe.clauses.count)
     for i in 0..<tensors.count {
       var applying: [Int] = []
@@ -109,6 +58,7 @@ final class Plan {
         applying.append(c)
         matched[c] = true
       }
+      try checkMemory()
       if let known = groups.firstIndex(where: { $0.clauses == applying }) {
         groupOf[i] = known
       } else {
@@ -119,14 +69,10 @@ final class Plan {
     for (c, clause) in recipe.clauses.enumerated()
     where !matched[c] && !clause.patterns.contains(where: { $0.optional }) {
       throw .name(
-        "no tensor matches '\(print(clause.patterns))'; write a '?' behind a pattern that may match none"
+        "no tensor matches '\(print(clause.patterns))'; write '?' behind a pattern that may match none"
       )
     }
-    groupWork = try heap.zeros(GroupWork.self, groups.count)
-    stageWork = try heap.zeros(StageWork.self, recipe.stages.count + 1)
-    for g in 0..<groups.count { try prepare(group: g) }
-    try planPhases(recipe)
-    try checkMemory()
+    return groups
   }
 
   private func prepare(group g: Int) throws(RavineError) {
@@ -208,52 +154,5 @@ final class Plan {
     .state(
       "\(d.name) would need other state than was prepared; create a new optimizer, and load a checkpoint into it"
     )
-  }
-}
-
-/// Tasks, sums and scratch: what the plan needs of memory, and does not depend on values.
-final class Buffers {
-  let heap: Heap
-  let threads: Int
-  let blocks: Int
-  let columns: Int
-  let work: UnsafeMutablePointer<Work>
-
-  /// Blocks of a task: about what a worker does in 50 microseconds.
-  static let taskBlocks = 64
-
-  init(_ plan: Plan, _ tensors: borrowing Table<Tensor>, _ options: Options) throws(RavineError) {
-    heap = Heap(options.allocator)
-    columns = plan.columns
-    var total = 0, elements = 0
-    for i in 0..<tensors.count {
-      total += tensors[i].blocks
-      elements += tensors[i].count
-    }
-    blocks = total
-    threads = min(options.threads(for: elements), max(1, total))
-    let size = threads == 1 ? total : Buffers.taskBlocks
-    let taskCount = size == 0 ? 0 : (total + size - 1) / size
-    let tasks = try heap.allocate(TaskWork.self, taskCount)
-    var tensor = 0, first = 0
-    for t in 0..<taskCount {
-      while first >= tensors[tensor].blocks {
-        first -= tensors[tensor].blocks
-        tensor += 1
-      }
-      tasks[t] = TaskWork(tensor: tensor, first: first, blocks: min(size, total - t * size))
-      first += size
-    }
-    work = try heap.allocate(Work.self, 1)
-    work.initialize(
-      to: Work(
-        kernels: try Catalog.shared().kernels, tensors: tensors.base.unsafelyUnwrapped,
-        groups: plan.groupWork, stages: plan.stageWork, tasks: tasks, taskCount: taskCount,
-        stageCount: 0, scaleRow: try Catalog.shared().stages.count, blocks: total,
-        chainSums: try heap.zeros(Double.self, max(1, columns) * total),
-        ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),
-        reportSums: try heap.zeros(Double.self, 2 * total),
-        scratch: try heap.zeros(UInt8.self, threads * Scratch.size), phase: plan.phases[0],
-        reporting: false, transforming: false, next: 0, finished: 0))
   }
 }

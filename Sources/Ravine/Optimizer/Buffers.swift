@@ -1,0 +1,67 @@
+import CShims
+
+/// Tasks, sums and scratch: what the plan needs of memory, and does not depend on values.
+final class Buffers {
+  let heap: Heap
+  let threads: Int
+  let blocks: Int
+  let columns: Int
+  let work: UnsafeMutablePointer<Work>
+
+  /// Blocks of a task: about what a worker does in 50 microseconds.
+  static let taskBlocks = 64
+
+  private init(
+    _ heap: Heap, _ threads: Int, _ blocks: Int, _ columns: Int, _ work: UnsafeMutablePointer<Work>
+  ) {
+    self.heap = heap
+    self.threads = threads
+    self.blocks = blocks
+    self.columns = columns
+    self.work = work
+  }
+
+  static func make(_ plan: Plan, _ tensors: borrowing Table<Tensor>, _ options: Options)
+    throws(RavineError) -> Buffers
+  {
+    let heap = Heap(options.allocator)
+    var total = 0, elements = 0
+    for i in 0..<tensors.count {
+      total += tensors[i].blocks
+      elements += tensors[i].count
+    }
+    let threads = min(options.threads(for: elements), max(1, total))
+    let size = threads == 1 ? total : taskBlocks
+    let tasks = try self.tasks(tensors, total, size, heap)
+    let work = try heap.allocate(Work.self, 1)
+    work.initialize(
+      to: Work(
+        kernels: try Catalog.shared().kernels, tensors: tensors.base.unsafelyUnwrapped,
+        groups: plan.groupWork, stages: plan.stageWork, tasks: tasks.start,
+        taskCount: tasks.count, stageCount: 0, scaleRow: try Catalog.shared().stages.count,
+        blocks: total, chainSums: try heap.zeros(Double.self, max(1, plan.columns) * total),
+        ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),
+        reportSums: try heap.zeros(Double.self, 2 * total),
+        scratch: try heap.zeros(UInt8.self, threads * Scratch.size), phase: plan.phases[0],
+        reporting: false, transforming: false, next: 0, finished: 0))
+    return Buffers(heap, threads, total, plan.columns, work)
+  }
+
+  /// Cuts all blocks into runs of `size`.
+  private static func tasks(
+    _ tensors: borrowing Table<Tensor>, _ total: Int, _ size: Int, _ heap: Heap
+  ) throws(RavineError) -> (start: UnsafeMutablePointer<TaskWork>, count: Int) {
+    let count = size == 0 ? 0 : (total + size - 1) / size
+    let tasks = try heap.allocate(TaskWork.self, count)
+    var tensor = 0, first = 0
+    for t in 0..<count {
+      while first >= tensors[tensor].blocks {
+        first -= tensors[tensor].blocks
+        tensor += 1
+      }
+      tasks[t] = TaskWork(tensor: tensor, first: first, blocks: min(size, total - t * size))
+      first += size
+    }
+    return (tasks, count)
+  }
+}

@@ -1,0 +1,78 @@
+import Kernels
+
+/// Where a hyper-parameter's value comes from.
+enum Source {
+  case number(Double)
+  case curve(Curve, Parameter, owner: StaticString)
+
+  init(_ value: Value, _ parameter: Parameter, owner: StaticString) throws(RavineError) {
+    switch value {
+    case .number(let x): self = .number(x)
+    case .schedule(let element, let times):
+      let inner = try Ravine.curve(of: element)
+      self = .curve(times == 1 ? inner : { times * inner($0) }, parameter, owner: owner)
+    default: self = .number(0)
+    }
+  }
+
+  /// The value at a step. A schedule that leaves its parameter's range is an error.
+  func value(at t: Double) throws(RavineError) -> Double {
+    switch self {
+    case .number(let x): return x
+    case .curve(let curve, let parameter, let owner):
+      let x = curve(t)
+      if let reason = parameter.reject(x) {
+        throw .argument("\(owner).\(parameter.name) is \(x) at step \(t), \(reason)")
+      }
+      return x
+    }
+  }
+}
+
+/// The tensors that the same clauses match, and what holds for them.
+struct Group {
+  let clauses: [Int]
+  var resolved: Resolved
+  /// Of the rule's parameters, then of each stage's.
+  var sources: [Source]
+
+  init(_ recipe: Recipe, _ clauses: [Int]) throws(RavineError) {
+    self.clauses = clauses
+    resolved = try recipe.resolve(clauses)
+    sources = []
+    for element in [resolved.rule] + resolved.stages {
+      let d = try element.declaration
+      for (k, value) in element.values.enumerated() {
+        sources.append(try Source(value, d.parameters[k], owner: d.name))
+      }
+    }
+    try checkMemory()
+  }
+
+  /// Which slots of the rule this group needs.
+  func slots() throws(RavineError) -> [Bool] {
+    if resolved.frozen { return [] }
+    let declaration = try resolved.rule.declaration
+    var out: [Bool] = []
+    for slot in declaration.slots {
+      guard let when = slot.when, let k = declaration.index(of: Text(when)) else {
+        out.append(true)
+        continue
+      }
+      out.append(resolved.rule.values[k].constant != 0)
+    }
+    return out
+  }
+
+  /// Whether another group can use the state that was made for this one.
+  func fits(_ other: Group) throws(RavineError) -> Bool {
+    if other.resolved.frozen { return true }
+    if resolved.frozen || resolved.rule.row != other.resolved.rule.row { return false }
+    return try slots() == (try other.slots())
+  }
+
+  /// Writes the values that hold at a step.
+  func evaluate(at t: Double, into hyper: UnsafeMutablePointer<Double>) throws(RavineError) {
+    for i in 0..<sources.count { hyper[i] = try sources[i].value(at: t) }
+  }
+}
