@@ -6,8 +6,8 @@ public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
   /// AVX2, one of AVX-512.
   associatedtype Lanes: SIMD where Lanes.Scalar == Self
   static func squareRoots(_ x: Lanes) -> Lanes
-  /// 0, 1, 2...
-  static var ordinals: Lanes { get }
+  /// The first `valid` lanes, with 0 in place of the rest.
+  static func first(_ valid: Int, of x: Lanes) -> Lanes
   /// Hands over the lanes as Doubles, eight at a time.
   static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void)
 }
@@ -17,7 +17,7 @@ extension Float: Scalar {
   @inline(__always)
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f32(x) }
   @inline(__always)
-  public static var ordinals: Lanes { Lanes(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) }
+  public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f32(x, valid) }
   @inline(__always)
   public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) {
     let y = ravine_widen(x)
@@ -31,7 +31,7 @@ extension Double: Scalar {
   @inline(__always)
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f64(x) }
   @inline(__always)
-  public static var ordinals: Lanes { Lanes(0, 1, 2, 3, 4, 5, 6, 7) }
+  public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f64(x, valid) }
   @inline(__always)
   public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) { body(x) }
 }
@@ -78,6 +78,5 @@ func total(_ x: SIMD8<Double>) -> Double {
 /// Adds the squares of the first `valid` lanes: the rest is padding, and may hold anything.
 @inline(__always)
 func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIMD8<Double>) {
-  let kept = x.replacing(with: 0, where: T.ordinals .>= T(valid))
-  T.eachEight(kept) { sum += $0 * $0 }
+  T.eachEight(T.first(valid, of: x)) { sum += $0 * $0 }
 }

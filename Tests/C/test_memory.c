@@ -10,7 +10,7 @@ enum { TENSORS = 12, N = 70 };
 static failing host;
 static rvn_optimizer *opt;
 static float data[TENSORS][N], grads[TENSORS][N], canary[N];
-static char names[TENSORS][256], text[16384], path[64], other_path[64];
+static char names[TENSORS][256], text[1 << 17], path[64], other_path[64];
 static const char *recipe =
     "finite_guard | clip_value(3) | clip_norm(cosine(5, steps=9)) | adamw(warmup(multistep(0.1, "
     "at=(2, 3)), steps=2)); *0: lr=x0.5, clip_value.max=2; *1*, @rank=7?: lamb(0.1); *2: frozen";
@@ -18,7 +18,7 @@ static const char *recipe =
 typedef struct sight {
   float data[TENSORS][N], m[N];
   double lr, t;
-  char recipe[1024];
+  char recipe[1 << 17];
 } sight;
 
 static void look(sight *s) {
@@ -59,14 +59,14 @@ static rvn_status do_step(void) {
 }
 static rvn_status do_plan(void) {
   rvn_status s;
-  memset(text, 0x5a, sizeof text);
+  memset(text, 0x5a, 64);
   s = rvn_optimizer_plan(opt, text, sizeof text, NULL);
   if (s != RVN_OK) CHECK(text[0] == 0x5a);
   return s;
 }
 static rvn_status do_recipe(void) {
   rvn_status s;
-  memset(text, 0x5a, sizeof text);
+  memset(text, 0x5a, 64);
   s = rvn_optimizer_recipe(opt, text, sizeof text, NULL);
   if (s != RVN_OK) CHECK(text[0] == 0x5a);
   return s;
@@ -84,6 +84,7 @@ static rvn_status do_get_one(void) {
 }
 static rvn_status do_set(void) { return rvn_optimizer_set(opt, "weight_decay", 0.25); }
 static rvn_status do_set_one(void) { return rvn_optimizer_set(opt, "*7:lr", 0.75); }
+static rvn_status do_set_all(void) { return rvn_optimizer_set(opt, "*:lr", 0.75); }
 static rvn_status do_read(void) {
   float m[N];
   rvn_status s;
@@ -105,7 +106,7 @@ static rvn_status do_load_partial(void) {
 static void call(const char *name, rvn_status (*f)(void), long stride) {
   long n;
   for (n = 1;; n += stride) {
-    sight before, after;
+    static sight before, after;
     rvn_status status;
     NOTE("%s, allocation %ld fails%s", name, n, host.for_good ? " and all after it" : "");
     look(&before);
@@ -170,6 +171,59 @@ static void scenario(long stride, int for_good, int fails, float result[TENSORS]
 #undef CALL
 }
 
+/* A call that fails for another reason keeps nothing either: the hundredth holds no more memory
+ * than the first. */
+static rvn_status bad_create(void) {
+  const char *good = recipe;
+  rvn_status status;
+  recipe = "clip_norm(1) | adamw(multistep(1, at=(2, 3)), beta1=3)";
+  status = do_create();
+  recipe = good;
+  return status;
+}
+static rvn_status bad_add(void) { return add(opt, "w", data[0], NULL, N); }
+static rvn_status bad_step(void) { return rvn_optimizer_step(opt, NULL, NULL); }
+static rvn_status bad_override(void) { return rvn_optimizer_override(opt, "w", "adamw(1)"); }
+static rvn_status bad_rule(void) { return rvn_optimizer_override(opt, "w", "adamw(1, beta=2)"); }
+static rvn_status bad_set(void) { return rvn_optimizer_set(opt, "w:lr", -1); }
+static rvn_status bad_get(void) { return rvn_optimizer_get(opt, "w:rl", &(double){0}); }
+static rvn_status bad_load(void) { return rvn_optimizer_load(opt, "/dev/null"); }
+static rvn_status bad_match(void) { return rvn_optimizer_load(opt, other_path); }
+static rvn_status bad_save(void) { return rvn_optimizer_save(opt, "/no/such/folder/file"); }
+
+static void keeps_nothing(const char *name, rvn_status (*f)(void)) {
+  long first = 0;
+  int i;
+  NOTE("%s", name);
+  for (i = 0; i < 100; i++) {
+    CHECK(f() != RVN_OK);
+    if (i == 0) first = host.live;
+  }
+  CHECK(host.live == first);
+}
+
+static void failing_calls(void) {
+  (void)failing_options(&host, 0);
+  opt = NULL;
+  keeps_nothing("create", bad_create);
+  recipe = "sgd(linear(1, -1, steps=1)); nothing: lr=2";
+  CHECK_OK(do_create());
+  CHECK_OK(add(opt, "w", data[0], grads[0], N));
+  keeps_nothing("add", bad_add), keeps_nothing("prepare", do_prepare), keeps_nothing("plan", do_plan);
+  rvn_optimizer_destroy(opt);
+  failing_done(&host);
+  recipe = "sgd(linear(1, -1, steps=1))";
+  CHECK_OK(do_create());
+  CHECK_OK(add(opt, "w", data[0], grads[0], N));
+  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  keeps_nothing("step", bad_step), keeps_nothing("override", bad_override);
+  keeps_nothing("override by a rule", bad_rule);
+  keeps_nothing("set", bad_set), keeps_nothing("get", bad_get), keeps_nothing("load", bad_load);
+  keeps_nothing("load another", bad_match), keeps_nothing("save", bad_save);
+  rvn_optimizer_destroy(opt);
+  failing_done(&host);
+}
+
 /* Text and models near the limits, all memory gone from some point on: the small objects of the
  * unwinding come from the reserve, which must last. */
 static void large(void) {
@@ -193,7 +247,7 @@ static void large(void) {
         CHECK_OK(add(opt, "a", data[0], grads[0], N));
         call("large get", do_get, 97), call("large plan", do_plan, 997), call("large step", do_step, 97);
         call("large set", do_set, 997), call("large save", do_save, 997), call("large load", do_load, 997);
-        call("large set", do_set_one, 997);
+        call("large set for all", do_set_all, 997);
       }
       rvn_optimizer_destroy(opt);
       failing_done(&host);
@@ -219,6 +273,7 @@ int main(void) {
   CHECK_BYTES(got, wanted, sizeof got);
   scenario(quick() ? 5 : 1, 1, 1, got);
   CHECK_BYTES(got, wanted, sizeof got);
+  failing_calls();
   large();
   remove(path), remove(other_path), rmdir(folder);
   return finish();

@@ -42,6 +42,7 @@ static const wrong table[] = {
     {"adam(beta1=1)", "recipe:1:12", "adam.beta1 is 1, which is outside [0, 1)"},
     {"clip_norm(0) | sgd(1)", "recipe:1:11", "clip_norm.max is 0, which is outside (0, inf"},
     {"clip_norm(-inf) | sgd(1)", "recipe:1:11", "outside (0, inf"},
+    {"sgd(inf)", "recipe:1:5", "sgd.lr is inf, which is outside [0, inf)"},
     {"sgd(nan)", "recipe:1:5", "nan"},
     {"sgd(1, nesterov=0.5)", "recipe:1:17", "not 0 or 1"},
     {"sgd(1, nesterov=yes)", "recipe:1:17", "expected"},

@@ -108,7 +108,7 @@ def variants(name):
             made |= {f"{p.name}={w}": {p.name: w} for w in p.words if w != p.initial}
         elif p.kind in ("count", "list", "schedule") and not p.required and inside(p) is not None:
             made[p.name] = {p.name: repr(inside(p))}
-        elif p.kind == "number" and (p.required or p.name in numbers) and inside(p) is not None:
+        elif p.kind == "number" and (p.required or p.name in numbers or e.kind == "schedule"):
             made[p.name] = {p.name: repr(inside(p))}
     if e.kind != "schedule":
         for p in e.parameters:
@@ -254,10 +254,11 @@ class World:
         buffers, views = {}, {}
         for dtype in DTYPES:
             mine = {n: a for n, a in self.params.items() if self.layout[n][0] == dtype}
-            buffers[dtype] = np.concatenate([*(a.ravel() for a in mine.values()), []]).astype(DTYPES[dtype])
+            buffers[dtype] = np.empty(sum(a.size for a in mine.values()), DTYPES[dtype])
             at = 0
             for name, array in mine.items():
                 views[name] = buffers[dtype][at : at + array.size].reshape(array.shape)
+                views[name][...] = array
                 at += array.size
         return buffers, {name: views[name] for name in self.layout}
 

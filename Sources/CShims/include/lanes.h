@@ -10,10 +10,20 @@ typedef double ravine_f64x8 __attribute__((ext_vector_type(8)));
 typedef uint16_t ravine_u16x16 __attribute__((ext_vector_type(16)));
 typedef uint32_t ravine_u32x16 __attribute__((ext_vector_type(16)));
 typedef int32_t ravine_i32x16 __attribute__((ext_vector_type(16)));
+typedef int64_t ravine_i64x8 __attribute__((ext_vector_type(8)));
 
 RAVINE_LANES ravine_f32x16 ravine_sqrt_f32(ravine_f32x16 x) { return __builtin_elementwise_sqrt(x); }
 RAVINE_LANES ravine_f64x8 ravine_sqrt_f64(ravine_f64x8 x) { return __builtin_elementwise_sqrt(x); }
 RAVINE_LANES ravine_f64x8 ravine_magnitude(ravine_f64x8 x) { return __builtin_elementwise_abs(x); }
+/* The first `valid` lanes; 0 in place of the rest. */
+RAVINE_LANES ravine_f32x16 ravine_first_f32(ravine_f32x16 x, intptr_t valid) {
+  const ravine_i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return (ravine_f32x16)((ravine_i32x16)x & (lane < (int32_t)valid));
+}
+RAVINE_LANES ravine_f64x8 ravine_first_f64(ravine_f64x8 x, intptr_t valid) {
+  const ravine_i64x8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  return (ravine_f64x8)((ravine_i64x8)x & (lane < (int64_t)valid));
+}
 /* By comparison: a where neither is greater. */
 RAVINE_LANES ravine_f64x8 ravine_greater(ravine_f64x8 a, ravine_f64x8 b) { return b > a ? b : a; }
 RAVINE_LANES ravine_f64x16 ravine_widen(ravine_f32x16 x) {
