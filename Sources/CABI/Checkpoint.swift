@@ -26,6 +26,10 @@ public func rvn_optimizer_load_with(
     var how = LoadOptions()
     if let o = options?.pointee {
       try check(o.struct_size, "rvn_load_options", least: MemoryLayout<rvn_load_options>.size)
+      try check(o.partial, "rvn_load_options.partial", flag: true)
+      try check(o.params, "rvn_load_options.params", flag: true)
+      try check(o.state, "rvn_load_options.state", flag: true)
+      try check(o.reserved, "rvn_load_options.reserved")
       how = LoadOptions(partial: o.partial != 0, params: o.params != 0, state: o.state != 0)
     }
     let differences = try optimizer.load(path, how)

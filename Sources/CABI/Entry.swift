@@ -26,7 +26,7 @@ private func say(_ message: Text) {
   buffer[n] = 0
 }
 
-func null(_ what: Text) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
+func null(_ what: StaticString) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
 
 /// A handle's object, if the pointer is one: a magic word catches most that are not.
 func object(_ handle: OpaquePointer?) throws(RavineError) -> Optimizer {
@@ -53,15 +53,20 @@ func with(_ handle: OpaquePointer?, _ body: (Optimizer) throws(RavineError) -> V
   return enter(found.allocator) { () throws(RavineError) in try body(found) }
 }
 
-/// Bytes of a C string.
-func bytes(_ text: UnsafePointer<CChar>?, _ what: Text, limit: Int = 1 << 16) throws(RavineError)
-  -> [UInt8]
-{
+/// Bytes of a C string, at most one more than a recipe may have: what is longer is refused by
+/// whoever reads it.
+func bytes(_ text: UnsafePointer<CChar>?, _ what: StaticString) throws(RavineError) -> [UInt8] {
   guard let text else { throw null(what) }
-  let n = strnlen(text, limit + 1)
-  if n > limit { throw RavineError(RVN_ERR_ARGUMENT, "\(what) has more than \(limit) bytes") }
   let raw = UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
-  return [UInt8](UnsafeBufferPointer(start: raw, count: n))
+  return [UInt8](UnsafeBufferPointer(start: raw, count: strnlen(text, Limits.text + 1)))
+}
+
+/// A field that must be 0, or 0 or 1, until it means something.
+func check(_ value: Int32, _ name: StaticString, flag: Bool = false) throws(RavineError) {
+  if value != 0, !(flag && value == 1) {
+    throw RavineError(
+      RVN_ERR_ARGUMENT, "\(name) is \(value), but must be \(flag ? "0 or 1" as Text : "0")")
+  }
 }
 
 /// Text out, as the header describes under rvn_optimizer_recipe.
@@ -83,6 +88,7 @@ func deliver(
   _ needed: UnsafeMutablePointer<Int>?, cutting: Bool = false
 ) throws(RavineError) {
   needed?.pointee = n + 1
+  let cap = cap < 0 ? Int.max : cap  // a size_t beyond what Int holds
   guard cap > 0 else { return }
   guard let buffer else { throw null("buf") }
   let room = min(n, cap - 1)
@@ -95,7 +101,7 @@ func deliver(
 
 /// Checks the size that a caller writes first in a struct. A caller built with an older header has
 /// a smaller one, with a newer header a larger one.
-func check(_ size: Int, _ name: Text, least: Int) throws(RavineError) {
+func check(_ size: Int, _ name: StaticString, least: Int) throws(RavineError) {
   if size < least || size > 4096 {
     throw RavineError(
       RVN_ERR_ARGUMENT,

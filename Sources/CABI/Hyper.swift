@@ -8,7 +8,9 @@ public func rvn_optimizer_get(
 ) -> rvn_status {
   with(opt) { (optimizer) throws(RavineError) in
     guard let value else { throw null("value") }
-    value.pointee = try optimizer.get(try bytes(key, "key"))
+    let x = try optimizer.get(try bytes(key, "key"))
+    if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
+    value.pointee = x
   }
 }
 

@@ -35,6 +35,7 @@ public func rvn_optimizer_create_with(
 private func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> Options {
   let o = options.pointee
   try check(o.struct_size, "rvn_options", least: MemoryLayout<rvn_options>.size)
+  try check(o.reserved, "rvn_options.reserved")
   guard (o.allocate == nil) == (o.deallocate == nil) else {
     throw RavineError(
       RVN_ERR_ARGUMENT, "rvn_options: allocate and deallocate are given together or not at all")
@@ -61,6 +62,7 @@ public func rvn_optimizer_add(
   with(opt) { (optimizer) throws(RavineError) in
     guard let t = tensor?.pointee else { throw null("tensor") }
     try check(t.struct_size, "rvn_tensor", least: MemoryLayout<rvn_tensor>.size)
+    try check(t.reserved, "rvn_tensor.reserved")
     let i = try optimizer.add(
       TensorDescription(
         name: t.name, data: t.data, grad: t.grad, type: t.dtype, gradType: t.grad_dtype,
@@ -83,8 +85,10 @@ public func rvn_optimizer_step(
     if let input {
       let i = input.pointee
       try check(i.struct_size, "rvn_step_input", least: MemoryLayout<rvn_step_input>.size)
+      try check(i.has_loss, "rvn_step_input.has_loss", flag: true)
+      try check(i.reserved, "rvn_step_input.reserved")
       if let given = i.grads {
-        grads = UnsafeBufferPointer(start: given, count: max(0, i.grad_count))
+        grads = UnsafeBufferPointer(start: given, count: i.grad_count < 0 ? 0 : i.grad_count)
       } else if i.grad_count != 0 {
         throw RavineError(RVN_ERR_ARGUMENT, "grads is NULL, but grad_count is \(i.grad_count)")
       }

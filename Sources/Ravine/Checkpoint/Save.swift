@@ -21,6 +21,7 @@ extension Optimizer {
     let heap = Heap(options.allocator)
     let items = try self.items(heap)
     let header = try self.header(items)
+    try checkMemory()
     var attempt: UInt64 = 0
     while true {
       let temporary = try temporaryPath(path, attempt, heap)

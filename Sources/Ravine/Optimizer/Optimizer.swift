@@ -151,7 +151,7 @@ public final class Optimizer {
 
   func tensor(_ index: Int) throws(RavineError) -> Tensor {
     guard index >= 0, index < tensors.count else {
-      throw .argument("index is \(index), but there are \(tensors.count) tensors")
+      throw .argument("index is \(UInt(bitPattern: index)), but there are \(tensors.count) tensors")
     }
     return tensors[index]
   }

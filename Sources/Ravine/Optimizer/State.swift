@@ -71,10 +71,12 @@ extension Optimizer {
       known.append("step")
       throw .name("'\(tensor.text)' has no state '\(what)'; it has \(list(known))")
     }
+    try checkMemory()
     let wanted = step ? 1 : tensor.count
     guard count == wanted else {
       throw RavineError(
-        RVN_ERR_SHAPE, "count is \(count), but '\(what)' of '\(tensor.text)' has \(wanted) elements"
+        RVN_ERR_SHAPE,
+        "count is \(UInt(bitPattern: count)), but '\(what)' of '\(tensor.text)' has \(wanted) elements"
       )
     }
     return found.map { tensor.slots.unsafelyUnwrapped[$0.slot].unsafelyUnwrapped }

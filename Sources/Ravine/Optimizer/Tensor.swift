@@ -111,7 +111,7 @@ extension TensorDescription {
     for c in text.bytes where c < 32 || c == 127 {
       throw .name("a tensor's name has the control character \(c)")
     }
-    guard isUTF8(text.bytes) else { throw .name("the name '\(text)' is not UTF-8") }
+    guard malformedUTF8(text.bytes) == nil else { throw .name("the name '\(text)' is not UTF-8") }
     guard let size = ElementType.size(type) else {
       throw RavineError(
         RVN_ERR_TYPE,
@@ -165,27 +165,4 @@ extension TensorDescription {
     }
     return count
   }
-}
-
-/// Whether bytes are well-formed UTF-8.
-func isUTF8(_ s: [UInt8]) -> Bool {
-  var i = 0
-  while i < s.count {
-    let c = s[i]
-    let extra =
-      c < 0x80
-      ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1
-    guard extra >= 0, i + extra < s.count else { return false }
-    for k in 0..<extra where s[i + 1 + k] & 0xc0 != 0x80 { return false }
-    if extra == 2 {
-      if c == 0xe0, s[i + 1] < 0xa0 { return false }
-      if c == 0xed, s[i + 1] >= 0xa0 { return false }
-    }
-    if extra == 3 {
-      if c == 0xf0, s[i + 1] < 0x90 { return false }
-      if c == 0xf4, s[i + 1] >= 0x90 { return false }
-    }
-    i += 1 + extra
-  }
-  return true
 }

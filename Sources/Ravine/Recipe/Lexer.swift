@@ -1,8 +1,8 @@
 import CRavine
 
 /// Limits on recipes, so that hostile text costs little and small objects stay small.
-enum Limits {
-  static let text = 65_536
+public enum Limits {
+  public static let text = 65_536
   static let depth = 16
   static let stages = 32
   static let clauses = 1_024
@@ -21,8 +21,9 @@ struct Lexer {
     self.title = title
     if text.count > Limits.text {
       throw RavineError(
-        RVN_ERR_RECIPE, "\(title) has \(text.count) bytes; at most \(Limits.text) are read")
+        RVN_ERR_RECIPE, "\(title):1:1: longer than \(Limits.text) bytes, which is the limit")
     }
+    if let place = malformedUTF8(text) { throw error(place, "the text is not UTF-8") }
   }
 
   /// An error at a place: "recipe:1:27: ...".
@@ -45,7 +46,9 @@ struct Lexer {
     guard at < text.count else { return "the end" }
     guard text[at] > 32, text[at] != 127 else { return "byte \(text[at])" }
     var end = at + 1
-    while end < text.count, end < at + 16, isNameByte(text[end]) || text[end] >= 0x80 { end += 1 }
+    while end < text.count, isNameByte(text[end]) || text[end] >= 0x80,
+      end < at + 16 || text[end] & 0xc0 == 0x80
+    { end += 1 }
     return "'\(Text(Array(text[at..<end])))'"
   }
 

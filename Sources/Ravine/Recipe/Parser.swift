@@ -69,6 +69,7 @@ struct Parser {
   private mutating func chain() throws(RavineError) -> [Element] {
     var chain: [Element] = []
     repeat {
+      lexer.skipSpace()
       let place = lexer.at
       if chain.count > Limits.stages {
         throw lexer.error(place, "more than \(Limits.stages) stages")
@@ -413,8 +414,9 @@ func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -
     for p in d.parameters {
       let full: Text = "\(name).\(p.name)"
       if full == key {
-        if forClause, try measures(recipe.stages[i]) {
-          throw .name("\(name) measures all tensors together, so it cannot differ by tensor")
+        if forClause, try measures(recipe.stages[i]) || p.kind == .word {
+          throw .name(
+            "'\(full)' is for all tensors together, so a clause for some cannot change it")
         }
         return (i, p)
       }
