@@ -195,7 +195,7 @@ rvn_status rvn_optimizer_bind(rvn_optimizer *opt, size_t index, void *data, cons
  * whole, at any moment. Prepares the optimizer if that was not done.
  * Tensors are "param/<name>" and "state/<name>/<slot>".
  * Errors: ARGUMENT, IO (with the system's reason), MEMORY, those of prepare. */
-rvn_status rvn_optimizer_save(rvn_optimizer *opt, const char *path);
+rvn_status rvn_optimizer_save(const rvn_optimizer *opt, const char *path);
 
 /* Reads a checkpoint into an optimizer with the same tensors (names, shapes, types) and rules.
  * The bound arrays, state and counters are written only after the whole file was read and

@@ -19,7 +19,12 @@ extension Optimizer {
   /// Returns what was missing, extra or different, a line each.
   public func load(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError) -> Document
   {
-    try prepare()
+    try preparing { () throws(RavineError) in try preparedLoad(path, how) }
+  }
+
+  private func preparedLoad(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError)
+    -> Document
+  {
     let file = try CheckpointFile.read(path, options.allocator)
     guard let format = file.value("format"), format == "ravine" else {
       throw .format("the file is a safetensors file, but not a checkpoint of Ravine")

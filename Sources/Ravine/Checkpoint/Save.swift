@@ -17,14 +17,17 @@ extension Optimizer {
   /// renamed over it.
   public func save(_ path: UnsafePointer<CChar>) throws(RavineError) {
     try checkPoison()
-    _ = try prepared()
+    try preparing { () throws(RavineError) in try preparedSave(path) }
+  }
+
+  private func preparedSave(_ path: UnsafePointer<CChar>) throws(RavineError) {
     let heap = Heap(options.allocator)
     let items = try self.items(heap)
     let header = try self.header(items)
-    try checkMemory()
     var attempt: UInt64 = 0
     while true {
       let temporary = try temporaryPath(path, attempt, heap)
+      try checkMemory()
       var file = ravine_file()
       let error = ravine_file_create(temporary, &file)
       if error == 17, attempt < 100 {  // EEXIST: left behind by a process of the same number

@@ -93,6 +93,22 @@ public final class Optimizer {
     self.buffers = buffers
   }
 
+  /// Does what needs a prepared optimizer; if that fails, one that was not prepared is not.
+  func preparing<Result>(_ body: () throws(RavineError) -> Result) throws(RavineError) -> Result {
+    let fresh = plan == nil, mark = heap.mark()
+    do throws(RavineError) {
+      try prepare()
+      return try body()
+    } catch {
+      if fresh {
+        plan = nil
+        buffers = nil
+        heap.release(to: mark)
+      }
+      throw error
+    }
+  }
+
   /// The plan that holds, or would hold after prepare.
   func currentPlan() throws(RavineError) -> Plan {
     if let plan { return plan }

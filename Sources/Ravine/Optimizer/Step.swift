@@ -25,7 +25,12 @@ extension Optimizer {
     if let grads, grads.count != tensors.count {
       throw .argument("grad_count is \(grads.count), but there are \(tensors.count) tensors")
     }
-    try prepare()
+    return try preparing { () throws(RavineError) in try preparedStep(grads, reporting) }
+  }
+
+  private func preparedStep(_ grads: UnsafeBufferPointer<UnsafeRawPointer?>?, _ reporting: Bool)
+    throws(RavineError) -> StepReport
+  {
     guard let plan, let buffers else { throw .memory }
     let active = try takeGradients(grads, plan)
     for g in 0..<plan.groups.count {

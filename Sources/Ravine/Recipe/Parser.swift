@@ -414,9 +414,12 @@ func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -
     for p in d.parameters {
       let full: Text = "\(name).\(p.name)"
       if full == key {
-        if forClause, try measures(recipe.stages[i]) || p.kind == .word {
+        if forClause, try measures(recipe.stages[i]) {
           throw .name(
-            "'\(full)' is for all tensors together, so a clause for some cannot change it")
+            "\(name) measures all tensors together, so '\(p.name)' cannot differ by tensor")
+        }
+        if forClause, p.kind == .word {
+          throw .name("'\(full)' is a word, and the same for all tensors")
         }
         return (i, p)
       }
