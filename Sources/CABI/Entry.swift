@@ -87,6 +87,7 @@ func deliver(
   _ text: UnsafePointer<UInt8>?, _ n: Int, _ buffer: UnsafeMutablePointer<CChar>?, _ cap: Int,
   _ needed: UnsafeMutablePointer<Int>?, cutting: Bool = false
 ) throws(RavineError) {
+  if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
   needed?.pointee = n + 1
   let cap = cap < 0 ? Int.max : cap  // a size_t beyond what Int holds
   guard cap > 0 else { return }

@@ -307,6 +307,7 @@ struct Parser {
       let test: Pattern.Test =
         quoted == nil && bytes[0] == UInt8(ascii: "@") ? try property(bytes, place) : .name(bytes)
       out.append(Pattern(test: test, optional: lexer.take("?")))
+      try checkMemory()
       if out.count > Limits.stages {
         throw lexer.error(place, "more than \(Limits.stages) patterns")
       }
@@ -389,7 +390,11 @@ struct Parser {
         throw lexer.error(place, error.message)
       }
       let value = try value(for: parameter, of: "clause", schedules: true, multiples: true)
+      if out.count == Limits.stages {
+        throw lexer.error(place, "more than \(Limits.stages) assignments in one clause")
+      }
       out.append(Assignment(stage: stage, parameter: parameter.name, value: value))
+      try checkMemory()
     } while lexer.take(",")
     return out
   }
