@@ -8,11 +8,20 @@
 
 #include "system.h"
 
+static int32_t kind_error(const struct stat *s) {
+  return S_ISREG(s->st_mode) ? 0 : S_ISDIR(s->st_mode) ? EISDIR : RAVINE_NOT_A_FILE;
+}
+
+int32_t ravine_file_target(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 ? kind_error(&s) : 0;
+}
+
 int32_t ravine_file_open(const char *path, ravine_file *f) {
-  f->descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  f->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block */
   if (f->descriptor < 0) return errno;
   struct stat s;
-  int32_t error = fstat(f->descriptor, &s) != 0 ? errno : S_ISREG(s.st_mode) ? 0 : EISDIR;
+  int32_t error = fstat(f->descriptor, &s) != 0 ? errno : kind_error(&s);
   if (error) ravine_file_close(f);
   f->size = error ? 0 : (uint64_t)s.st_size;
   return error;
@@ -30,7 +39,7 @@ int32_t ravine_file_read(ravine_file *f, void *out, size_t size) {
     ssize_t n = read(f->descriptor, to, size < (1u << 30) ? size : (1u << 30));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno;
-    if (n == 0) return -1;
+    if (n == 0) return RAVINE_SHORT;
     to += n;
     size -= (size_t)n;
   }

@@ -53,7 +53,9 @@ void ravine_store(size_t *value, size_t to);
 int32_t ravine_isa_level(void);
 const char *ravine_isa_name(void);
 
-/* ---- files (file.c): 0 or an errno ---- */
+/* ---- files (file.c): 0, an errno, or a number below 0 ---- */
+
+enum { RAVINE_SHORT = -1, RAVINE_NOT_A_FILE = -2 };
 
 typedef struct ravine_file {
   int32_t descriptor;
@@ -62,7 +64,8 @@ typedef struct ravine_file {
 
 int32_t ravine_file_open(const char *path, ravine_file *);
 int32_t ravine_file_create(const char *path, ravine_file *); /* must not exist */
-int32_t ravine_file_read(ravine_file *, void *out, size_t size);  /* -1: the file ended early */
+int32_t ravine_file_target(const char *path); /* whether a file may stand, or stands, here */
+int32_t ravine_file_read(ravine_file *, void *out, size_t size); /* RAVINE_SHORT: it ended early */
 int32_t ravine_file_write(ravine_file *, const void *in, size_t size);
 int32_t ravine_file_sync(ravine_file *);
 void ravine_file_close(ravine_file *);

@@ -110,6 +110,7 @@ final class CheckpointFile {
     _ key: UnsafeBufferPointer<UInt8>, into index: inout NameIndex, _ json: JSONReader
   ) throws(RavineError) {
     guard index.find(key) == nil else { throw json.damaged("a name that was not there before") }
+    guard malformedUTF8(Array(key)) == nil else { throw json.damaged("UTF-8 before it") }
     try index.insert(key.baseAddress.unsafelyUnwrapped, key.count)
   }
 
@@ -162,34 +163,68 @@ final class CheckpointFile {
     try json.expect("]", "',' or ']'")
   }
 
-  /// Each array has the bytes that its shape needs, and all lie inside the file, which ends with
-  /// the last of them.
+  /// Each array has the bytes that its shape needs, and together they are all the data of the
+  /// file: no hole, no overlap.
   private func checkOffsets(_ size: UInt64) throws(RavineError) {
-    var last = 0
     for i in 0..<records.count {
       let r = records[i]
-      guard let wide = ElementType.size(r.type) else { continue }
-      var bytes = wide, overflow = false
+      // A type that this library does not know (0) belongs to an array that it does not take.
+      var bytes = ElementType.size(r.type) ?? 0, overflow = false
       for k in 0..<r.rank {
         let (product, over) = bytes.multipliedReportingOverflow(by: r.length(k))
         bytes = product
         overflow = overflow || over
       }
-      guard !overflow, r.begin <= r.end, r.end - r.begin == bytes else {
+      guard !overflow, r.begin <= r.end, r.type == 0 || r.end - r.begin == bytes else {
         throw .format("'\(name(i))' has offsets \(r.begin) to \(r.end), which do not fit its shape")
       }
     }
-    for i in 0..<records.count {
-      guard records[i].begin <= records[i].end, UInt64(records[i].end) <= size else {
+    var end = 0
+    let order = try recordsByOffset()
+    for k in 0..<records.count {
+      let r = records[order[k]]
+      guard UInt64(r.end) <= size else {
         throw .format(
-          "'\(name(i))' ends at byte \(records[i].end), but the file has \(size) bytes of data: it is cut short"
+          "'\(name(order[k]))' ends at byte \(r.end), but the file has \(size) bytes of data: it is cut short"
         )
       }
-      last = max(last, records[i].end)
+      guard r.begin == end else {
+        throw .format(
+          "'\(name(order[k]))' begins at byte \(r.begin), not \(end) where the last one ends")
+      }
+      end = r.end
     }
-    guard UInt64(last) == size else {
-      throw .format("the file has \(size) bytes of data, but its arrays end at \(last)")
+    guard UInt64(end) == size else {
+      throw .format("the file has \(size) bytes of data, but its arrays end at \(end)")
     }
+  }
+
+  /// Numbers of the records in the order of their data (a heap sort: files may list them otherwise).
+  private func recordsByOffset() throws(RavineError) -> UnsafeMutablePointer<Int> {
+    let order = try heap.allocate(Int.self, records.count)
+    for i in 0..<records.count { order[i] = i }
+    var start = records.count / 2, end = records.count
+    while end > 1 {
+      if start > 0 {
+        start -= 1
+      } else {
+        end -= 1
+        (order[0], order[end]) = (order[end], order[0])
+      }
+      var root = start
+      while 2 * root + 1 < end {
+        var child = 2 * root + 1
+        if child + 1 < end, lies(order[child], before: order[child + 1]) { child += 1 }
+        guard lies(order[root], before: order[child]) else { break }
+        (order[root], order[child]) = (order[child], order[root])
+        root = child
+      }
+    }
+    return order
+  }
+
+  private func lies(_ a: Int, before b: Int) -> Bool {
+    (records[a].begin, records[a].end) < (records[b].begin, records[b].end)
   }
 
   func name(_ i: Int) -> Text { keys.text(i) }
@@ -203,6 +238,7 @@ final class CheckpointFile {
   func counter(_ key: Text) throws(RavineError) -> UInt64? {
     guard let text = value(key) else { return nil }
     var x: UInt64 = 0
+    if text.isEmpty { throw .format("'\(key)' is empty, not a count") }
     for c in text.bytes {
       guard isDigit(c), x < 1 << 58 else { throw .format("'\(key)' is '\(text)', not a count") }
       x = 10 * x + UInt64(c - 48)

@@ -79,6 +79,7 @@ struct JSONReader {
         guard low >= 0xdc00, low < 0xe000 else { throw damaged("a surrogate pair") }
         scalar = 0x10000 + (scalar - 0xd800) << 10 + (low - 0xdc00)
       }
+      guard scalar != 0, scalar < 0xdc00 || scalar >= 0xe000 else { throw damaged("a character") }
       // At most as long as its escape, so there is room.
       if scalar < 0x80 {
         put(UInt8(scalar))

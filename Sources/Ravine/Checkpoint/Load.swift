@@ -39,18 +39,23 @@ extension Optimizer {
     let sources = try file.heap.allocate(Int.self, items.table.count)
     let report = Document(options.allocator)
     var first: Text?
-    for i in 0..<items.table.count {
-      let (source, difference) = try match(items.table[i], file, how)
-      sources[i] = source
-      if !difference.isEmpty {
-        if first == nil { first = difference }
-        try report.append("\(difference)\n")
-      }
-    }
-    for i in 0..<file.records.count where !file.records[i].used {
-      let difference: Text = "extra \(file.name(i))"
+    func note(_ difference: Text) throws(RavineError) {
       if first == nil { first = difference }
       try report.append("\(difference)\n")
+    }
+    for i in 0..<items.table.count {
+      let item = items.table[i]
+      let (source, difference) = try match(item, file)
+      sources[i] = wanted(item.slot < 0, how) ? source : -1
+      // A tensor's counter belongs to its state, and goes with it.
+      if source < 0, item.slot >= 0 || (try slotNames(item.tensor).isEmpty) {
+        counters.tensors[item.tensor] = .max
+      }
+      if source < 0, wanted(item.slot < 0, how) { try note(difference) }
+    }
+    for i in 0..<file.records.count where !file.records[i].used {
+      let name = file.name(i)
+      if wanted(!name.bytes.starts(with: "state/".utf8), how) { try note("extra \(name)") }
     }
     if !how.partial, let first {
       throw .mismatch(
@@ -94,20 +99,15 @@ extension Optimizer {
     }
   }
 
-  /// The record for an array of the handle: its number (-1: none), and what is wrong with it.
-  private func match(_ item: Item, _ file: CheckpointFile, _ how: LoadOptions) throws(RavineError)
-    -> (Int, Text)
-  {
+  /// The record for an array of the handle: its number, or -1 and what is wrong.
+  private func match(_ item: Item, _ file: CheckpointFile) throws(RavineError) -> (Int, Text) {
     let key = try key(item), tensor = tensors[item.tensor]
     try checkMemory()
-    guard let i = file.keys.find(key) else {
-      return (-1, wanted(item, how) ? "missing \(key)" : Text())
-    }
+    guard let i = file.keys.find(key) else { return (-1, "missing \(key)") }
     file.records[i].used = true
     let r = file.records[i]
     var same = r.type == item.type && r.rank == tensor.rank
     for k in 0..<tensor.rank where same { same = r.length(k) == Int(tensor.shape[k]) }
-    guard wanted(item, how) else { return (-1, Text()) }
     if same { return (i, Text()) }
     let shape = withUnsafeBytes(of: r.shape) { bytes in
       shapeText(bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int64.self), r.rank)
@@ -119,8 +119,8 @@ extension Optimizer {
     )
   }
 
-  private func wanted(_ item: Item, _ how: LoadOptions) -> Bool {
-    item.slot < 0 ? how.params : how.state
+  private func wanted(_ parameters: Bool, _ how: LoadOptions) -> Bool {
+    parameters ? how.params : how.state
   }
 
   private func moreLines(_ report: Document, _ first: Text) throws(RavineError) -> Text {

@@ -24,6 +24,8 @@ extension Optimizer {
     let heap = Heap(options.allocator)
     let items = try self.items(heap)
     let header = try self.header(items)
+    let error = ravine_file_target(path)
+    if error != 0 { throw Optimizer.failure("replace", path, error) }
     var attempt: UInt64 = 0
     while true {
       let temporary = try temporaryPath(path, attempt, heap)
@@ -116,8 +118,9 @@ extension Optimizer {
   private func temporaryPath(_ path: UnsafePointer<CChar>, _ attempt: UInt64, _ heap: Heap)
     throws(RavineError) -> UnsafeMutablePointer<CChar>
   {
-    let suffix: Text = ".\(ravine_process_number()).\(attempt).tmp"
-    let n = strlen(path)
+    let suffix: Text = ".ravine-\(ravine_process_number())-\(attempt).tmp"
+    var n = strlen(path)
+    while n > 0, path[n - 1] != CChar(bitPattern: UInt8(ascii: "/")) { n -= 1 }
     let out = try heap.zeros(CChar.self, n + suffix.bytes.count + 1)
     memcpy(out, path, n)
     for i in 0..<suffix.bytes.count { out[n + i] = CChar(bitPattern: suffix.bytes[i]) }
@@ -128,8 +131,8 @@ extension Optimizer {
     let raw = UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self)
     let name = Text(raw, count: strnlen(path, 256))
     var reason = [CChar](repeating: 0, count: 128)
-    ravine_error_text(error, &reason, 128)
-    var text = Text()
+    if error > 0 { ravine_error_text(error, &reason, 128) }
+    var text: Text = error == RAVINE_NOT_A_FILE ? "it is not a regular file" : ""
     for c in reason {
       if c == 0 { break }
       text.bytes.append(UInt8(bitPattern: c))
