@@ -48,7 +48,8 @@ extension Optimizer {
       let (source, difference) = try match(item, file)
       sources[i] = wanted(item.slot < 0, how) ? source : -1
       // A tensor's counter belongs to its state, and goes with it.
-      if source < 0, item.slot >= 0 || (try slotNames(item.tensor).isEmpty) {
+      let stateless = try slotNames(item.tensor).isEmpty
+      if source < 0, item.slot >= 0 || stateless {
         counters.tensors[item.tensor] = .max
       }
       if source < 0, wanted(item.slot < 0, how) { try note(difference) }
