@@ -50,7 +50,10 @@ extension Optimizer {
       // A tensor's counter belongs to its state, and goes with it.
       let stateless = try slotNames(item.tensor).isEmpty
       if source < 0, item.slot >= 0 || stateless {
-        counters.tensors[item.tensor] = .max
+        counters.taken[item.tensor] = false
+      }
+      if source >= 0, counters.tensors[item.tensor] == .max {
+        throw .format("the checkpoint has no step count for '\(tensors[item.tensor].text)'")
       }
       if source < 0, wanted(item.slot < 0, how) { try note(difference) }
     }
@@ -77,7 +80,9 @@ extension Optimizer {
   private struct Counters {
     var step: UInt64
     var skips: UInt64
+    /// The largest number: not in the file.
     var tensors: UnsafeMutablePointer<UInt64>
+    var taken: UnsafeMutablePointer<Bool>
   }
 
   private func counters(_ file: CheckpointFile) throws(RavineError) -> Counters {
@@ -89,13 +94,15 @@ extension Optimizer {
       own[i] = try file.counter("step/\(tensors[i].text)") ?? .max
       try checkMemory()
     }
-    return Counters(step: step, skips: skips, tensors: own)
+    let taken = try file.heap.allocate(Bool.self, tensors.count)
+    taken.initialize(repeating: true, count: tensors.count)
+    return Counters(step: step, skips: skips, tensors: own, taken: taken)
   }
 
   private func adopt(_ counters: Counters, _ file: CheckpointFile) {
     step = counters.step
     skips = Double(counters.skips)
-    for i in 0..<tensors.count where counters.tensors[i] != .max {
+    for i in 0..<tensors.count where counters.taken[i] {
       tensors[i].t = counters.tensors[i]
     }
   }
