@@ -6,6 +6,10 @@ public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
   /// AVX2, one of AVX-512.
   associatedtype Lanes: SIMD where Lanes.Scalar == Self
   static func squareRoots(_ x: Lanes) -> Lanes
+  /// x where a > b, y elsewhere. (Swift's own comparisons of generic lanes go one by one.)
+  static func choose(_ a: Lanes, greaterThan b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes
+  /// x where a == b, y elsewhere.
+  static func choose(_ a: Lanes, equalTo b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes
   /// The first `valid` lanes, with 0 in place of the rest.
   static func first(_ valid: Int, of x: Lanes) -> Lanes
   /// Hands over the lanes as Doubles, eight at a time.
@@ -18,6 +22,14 @@ extension Float: Scalar {
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f32(x) }
   @inline(__always)
   public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f32(x, valid) }
+  @inline(__always)
+  public static func choose(_ a: Lanes, greaterThan b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes {
+    ravine_greater_f32(a, b, x, y)
+  }
+  @inline(__always)
+  public static func choose(_ a: Lanes, equalTo b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes {
+    ravine_equal_f32(a, b, x, y)
+  }
   @inline(__always)
   public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) {
     let y = ravine_widen(x)
@@ -32,6 +44,14 @@ extension Double: Scalar {
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f64(x) }
   @inline(__always)
   public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f64(x, valid) }
+  @inline(__always)
+  public static func choose(_ a: Lanes, greaterThan b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes {
+    ravine_greater_f64(a, b, x, y)
+  }
+  @inline(__always)
+  public static func choose(_ a: Lanes, equalTo b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes {
+    ravine_equal_f64(a, b, x, y)
+  }
   @inline(__always)
   public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) { body(x) }
 }
@@ -53,16 +73,31 @@ func squareRoot<L: SIMD>(_ x: L) -> L where L.Scalar: Scalar, L.Scalar.Lanes == 
   L.Scalar.squareRoots(x)
 }
 
+/// x where a > b, y elsewhere; a NaN is not greater.
+@inline(__always)
+func choose<L: SIMD>(_ a: L, greaterThan b: L, _ x: L, else y: L) -> L
+where L.Scalar: Scalar, L.Scalar.Lanes == L {
+  L.Scalar.choose(a, greaterThan: b, x, else: y)
+}
+
+/// x where a == b, y elsewhere; a NaN is not equal.
+@inline(__always)
+func choose<L: SIMD>(_ a: L, equalTo b: L, _ x: L, else y: L) -> L
+where L.Scalar: Scalar, L.Scalar.Lanes == L {
+  L.Scalar.choose(a, equalTo: b, x, else: y)
+}
+
 /// 1, 0 or -1, and 0 for NaN.
 @inline(__always)
-func sign<L: SIMD>(_ x: L) -> L where L.Scalar: Scalar {
-  L.zero.replacing(with: 1, where: x .> 0).replacing(with: -1, where: x .< 0)
+func sign<L: SIMD>(_ x: L) -> L where L.Scalar: Scalar, L.Scalar.Lanes == L {
+  let negative = choose(L.zero, greaterThan: x, L(repeating: -1), else: L.zero)
+  return choose(x, greaterThan: L.zero, L(repeating: 1), else: negative)
 }
 
 /// The greater of each pair, by comparison; a NaN in `a` is lost, one in `b` stays.
 @inline(__always)
-func maximum<L: SIMD>(_ a: L, _ b: L) -> L where L.Scalar: Scalar {
-  b.replacing(with: a, where: a .> b)
+func maximum<L: SIMD>(_ a: L, _ b: L) -> L where L.Scalar: Scalar, L.Scalar.Lanes == L {
+  choose(a, greaterThan: b, a, else: b)
 }
 
 // Sums in Float64: squares of any Float are exact there.

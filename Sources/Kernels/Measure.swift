@@ -28,10 +28,10 @@ enum Maximum: Fold {
   /// A NaN counts as infinity, so that it is not lost.
   @inline(__always)
   static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> {
-    ravine_magnitude(x).replacing(with: .infinity, where: x .!= x)
+    choose(x, equalTo: x, ravine_magnitude(x), else: SIMD8(repeating: .infinity))
   }
   @inline(__always)
-  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { ravine_greater(a, b) }
+  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { maximum(b, a) }
   @inline(__always)
   static func join(_ a: Double, _ b: Double) -> Double { b > a ? b : a }
 }
@@ -40,8 +40,7 @@ enum Nonfinite: Fold {
   /// x - x is 0, and NaN for NaN and infinity.
   @inline(__always)
   static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> {
-    let d = x - x
-    return SIMD8<Double>.zero.replacing(with: 1, where: d .!= d)
+    choose(x - x, equalTo: .zero, .zero, else: SIMD8(repeating: 1))
   }
 }
 

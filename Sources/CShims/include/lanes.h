@@ -15,6 +15,23 @@ typedef int64_t ravine_i64x8 __attribute__((ext_vector_type(8)));
 RAVINE_LANES ravine_f32x16 ravine_sqrt_f32(ravine_f32x16 x) { return __builtin_elementwise_sqrt(x); }
 RAVINE_LANES ravine_f64x8 ravine_sqrt_f64(ravine_f64x8 x) { return __builtin_elementwise_sqrt(x); }
 RAVINE_LANES ravine_f64x8 ravine_magnitude(ravine_f64x8 x) { return __builtin_elementwise_abs(x); }
+/* x where a > b (or a == b), y elsewhere; a NaN is neither. */
+RAVINE_LANES ravine_f32x16 ravine_greater_f32(ravine_f32x16 a, ravine_f32x16 b, ravine_f32x16 x,
+                                              ravine_f32x16 y) {
+  return a > b ? x : y;
+}
+RAVINE_LANES ravine_f64x8 ravine_greater_f64(ravine_f64x8 a, ravine_f64x8 b, ravine_f64x8 x,
+                                             ravine_f64x8 y) {
+  return a > b ? x : y;
+}
+RAVINE_LANES ravine_f32x16 ravine_equal_f32(ravine_f32x16 a, ravine_f32x16 b, ravine_f32x16 x,
+                                            ravine_f32x16 y) {
+  return a == b ? x : y;
+}
+RAVINE_LANES ravine_f64x8 ravine_equal_f64(ravine_f64x8 a, ravine_f64x8 b, ravine_f64x8 x,
+                                           ravine_f64x8 y) {
+  return a == b ? x : y;
+}
 /* The first `valid` lanes; 0 in place of the rest. */
 RAVINE_LANES ravine_f32x16 ravine_first_f32(ravine_f32x16 x, intptr_t valid) {
   const ravine_i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -24,8 +41,6 @@ RAVINE_LANES ravine_f64x8 ravine_first_f64(ravine_f64x8 x, intptr_t valid) {
   const ravine_i64x8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
   return (ravine_f64x8)((ravine_i64x8)x & (lane < (int64_t)valid));
 }
-/* By comparison: a where neither is greater. */
-RAVINE_LANES ravine_f64x8 ravine_greater(ravine_f64x8 a, ravine_f64x8 b) { return b > a ? b : a; }
 RAVINE_LANES ravine_f64x16 ravine_widen(ravine_f32x16 x) {
   return __builtin_convertvector(x, ravine_f64x16);
 }

@@ -50,6 +50,6 @@ struct Adagrad<T: Scalar>: LaneRule {
     s.sum += d * d
     guard inside else { return p - rate * d / (squareRoot(s.sum) + eps) }
     let u = rate * d / squareRoot(s.sum + eps)
-    return p - u.replacing(with: 0, where: s.sum .== 0)
+    return p - choose(s.sum, equalTo: .zero, .zero, else: u)
   }
 }

@@ -62,7 +62,7 @@ struct RMSprop<T: Scalar>: LaneRule {
     if centered {
       s.mean += fresh * (d - s.mean)
       v -= s.mean * s.mean
-      v = v.replacing(with: 0, where: v .< 0)
+      v = maximum(.zero, v)
     }
     let root = inside ? squareRoot(v + eps) : squareRoot(v) + eps
     let u = inner * d / root

@@ -18,12 +18,13 @@ struct ClipValue<T: Scalar>: DeclaredStage {
   #endif
 
   struct Hyper { var max: Double }
-  let max: T
+  let max: T.Lanes
 
-  init(_ h: Hyper) { max = T(h.max) }
+  init(_ h: Hyper) { max = T.Lanes(repeating: T(h.max)) }
 
   @inline(__always)
   func transform(_ g: T.Lanes) -> T.Lanes {
-    g.replacing(with: max, where: g .> max).replacing(with: -max, where: g .< -max)
+    let low = choose(-max, greaterThan: g, -max, else: g)
+    return choose(g, greaterThan: max, max, else: low)
   }
 }

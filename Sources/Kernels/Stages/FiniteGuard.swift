@@ -39,7 +39,6 @@ struct FiniteGuard<T: Scalar>: DeclaredStage {
 
   @inline(__always)
   func transform(_ g: T.Lanes) -> T.Lanes {
-    let d = g - g
-    return g.replacing(with: 0, where: d .!= d)
+    choose(g - g, equalTo: .zero, g, else: .zero)
   }
 }
