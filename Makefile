@@ -86,7 +86,9 @@ build/libravine.so: build/libravine.so.0
 
 build/libravine.a: build/ravine.o
 	@rm -f $@
-	@ar rcs $@ $<
+	@mkdir -p build/archive
+	@objcopy --strip-unneeded $< build/archive/ravine.o
+	@ar rcs $@ build/archive/ravine.o
 
 build/ravine.h: include/ravine.h
 	@mkdir -p build

@@ -19,6 +19,19 @@
 #pragma GCC diagnostic ignored "-Wformat-truncation" /* a long note is cut, and that is fine */
 #endif
 
+/* Which sanitizer the test is built with: some things cannot be had together with one. */
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#elif __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
 static long check_passed, check_failed;
 static char check_context[512]; /* printed with each failure: which round of a loop */
 

@@ -38,8 +38,7 @@ CHECK_UNUSED static void *failing_allocate(void *user, size_t size, size_t align
   if (!head.base) return NULL;
   memset(head.base, 0xa5, size + 256); /* whoever reads before writing sees this */
   memory = (char *)(((uintptr_t)head.base + 255) & ~(uintptr_t)127);
-  if (memory - (char *)head.base < 64) memory += 128;
-  memory += alignment - 128; /* aligned as asked, and no more */
+  memory -= 128 - alignment; /* aligned as asked, and no more */
   while (memory - (char *)head.base < (ptrdiff_t)sizeof head) memory += 128;
   head.size = size, head.alignment = alignment, head.magic = FAILING_MAGIC;
   memcpy(memory - sizeof head, &head, sizeof head);

@@ -129,7 +129,7 @@ static void functions(void) {
   rvn_status (*prepare)(rvn_optimizer *) = rvn_optimizer_prepare;
   rvn_status (*plan)(rvn_optimizer *, char *, size_t, size_t *) = rvn_optimizer_plan;
   rvn_status (*bind)(rvn_optimizer *, size_t, void *, const void *) = rvn_optimizer_bind;
-  rvn_status (*save)(rvn_optimizer *, const char *) = rvn_optimizer_save;
+  rvn_status (*save)(const rvn_optimizer *, const char *) = rvn_optimizer_save;
   rvn_status (*load)(rvn_optimizer *, const char *) = rvn_optimizer_load;
   rvn_status (*load_with)(rvn_optimizer *, const char *, const rvn_load_options *, char *, size_t,
                           size_t *) = rvn_optimizer_load_with;

@@ -92,8 +92,8 @@ static void read_world(struct world *w) {
       w->grads[k][i] = number() ? bytes(w->count[i] * size_of(w->tensor[i].grad_dtype)) : NULL;
 }
 
-static rvn_status start(const struct world *w, const char *recipe, void **data, const char *checkpoint,
-                        rvn_optimizer **opt) {
+static rvn_status start(const struct world *w, const char *recipe, void **data,
+                        const char *checkpoint, rvn_optimizer **opt) {
   int64_t i;
   rvn_status status = rvn_optimizer_create(recipe, opt);
   for (i = 0; i < w->tensors && status == RVN_OK; i++) {
@@ -109,18 +109,22 @@ static rvn_status start(const struct world *w, const char *recipe, void **data, 
   return status;
 }
 
+static void check(rvn_status status) {
+  if (status != RVN_OK) give_up(rvn_last_error());
+}
+
 static void put_state(const rvn_optimizer *opt, size_t tensor, int32_t dtype, size_t count) {
   char names[256], *name;
   double steps;
   int32_t wide = dtype == RVN_F64 ? RVN_F64 : RVN_F32;
   void *array = malloc(count * 8 + 1);
   if (array == NULL) give_up("no memory");
-  if (rvn_optimizer_slots(opt, tensor, names, sizeof names, NULL) != RVN_OK) give_up(rvn_last_error());
+  check(rvn_optimizer_slots(opt, tensor, names, sizeof names, NULL));
   for (name = strtok(names, ","); name != NULL; name = strtok(NULL, ",")) {
-    if (rvn_optimizer_read(opt, tensor, name, wide, array, count) != RVN_OK) give_up(rvn_last_error());
+    check(rvn_optimizer_read(opt, tensor, name, wide, array, count));
     put(array, count * size_of(wide));
   }
-  if (rvn_optimizer_read(opt, tensor, "step", RVN_F64, &steps, 1) != RVN_OK) give_up(rvn_last_error());
+  check(rvn_optimizer_read(opt, tensor, "step", RVN_F64, &steps, 1));
   put(&steps, 8);
   free(array);
 }

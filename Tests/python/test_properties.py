@@ -1,12 +1,14 @@
 """Same bytes, and nothing changes on failure: for everything in the catalog.
 
-Instruction sets, numbers of threads, another libm, a CPU in flush-to-zero mode, AArch64, checkpoints
-at any step, gradients bound or passed, tensors split: the bytes of parameters, state and reports are
-the same (NaNs made alike). properties.py derives the recipes from the catalog and runs them, here and
-in processes with another environment.
+Instruction sets, numbers of threads, another libm, a CPU in flush-to-zero mode, AArch64,
+checkpoints at any step, gradients bound or passed, tensors split: the bytes of parameters, state
+and reports are the same (NaNs made alike). properties.py derives the recipes from the catalog and
+runs them, here and in processes with another environment.
 """
 
 import concurrent.futures
+import functools
+import itertools
 import json
 import math
 import os
@@ -32,7 +34,7 @@ RULES = properties.rules()
 EACH = pytest.mark.parametrize("name", ENTRIES)
 EACH_RULE = pytest.mark.parametrize("name", RULES)
 
-# ---- processes with another environment -------------------------------------------------------------
+# ---- processes with another environment ----------------------------------------------------------
 
 HWCAPS = "AVX AVX2 FMA FMA4 AVX512F AVX512VL AVX512BW AVX512DQ AVX512CD AVX2_Usable FMA_Usable"
 ELSEWHERE = {
@@ -55,7 +57,7 @@ def folder():
 
 
 def flusher(folder):
-    """A library that puts the CPU into flush-to-zero mode when it is loaded; None if cc makes none."""
+    """A library that puts the CPU into flush-to-zero mode when it is loaded; None without cc."""
     source, library = folder / "flush.c", folder / "flush.so"
     source.write_text("int nothing;\n")
     command = ["cc", "-shared", "-fPIC", "-ffast-math", source, "-o", library]
@@ -109,14 +111,16 @@ def left(folder):
 @pytest.fixture(scope="session", autouse=True)
 def started(request):
     """Starts the processes, one after the other, beside the tests that do not need them."""
-    wanted = any("elsewhere" in getattr(t, "fixturenames", ()) for t in request.session.items)
+    tests = [t for t in request.session.items if "elsewhere" in getattr(t, "fixturenames", ())]
+    wanted = properties.distinct(t.callspec.params["where"] for t in tests)
     if not wanted:
         yield None
         return
     folder = request.getfixturevalue("folder")
     request.getfixturevalue("left")
+    jobs = dict.fromkeys(ELSEWHERE, run_elsewhere) | {"aarch64": run_on_aarch64}
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        futures = {name: pool.submit(run_elsewhere, name, folder) for name in ELSEWHERE}
+        futures = {name: pool.submit(jobs[name], name, folder) for name in wanted}
         yield futures
         for future in futures.values():
             future.cancel()
@@ -132,14 +136,12 @@ def elsewhere(started, request):
 
 
 WHERE = pytest.mark.parametrize("where", ELSEWHERE)
-DIGESTS = {}
 
 
+@functools.cache
 def here(name):
     """This process, one thread."""
-    if name not in DIGESTS:
-        DIGESTS[name] = properties.digests(name)
-    return DIGESTS[name]
+    return properties.digests(name)
 
 
 def difference(ours, theirs, what="here and elsewhere"):
@@ -154,7 +156,7 @@ def difference(ours, theirs, what="here and elsewhere"):
     return head + "\n  ".join(wrong[:8]) if wrong else ""
 
 
-# ---- what the recipes are -------------------------------------------------------------------------
+# ---- what the recipes are ------------------------------------------------------------------------
 
 
 @EACH
@@ -176,10 +178,12 @@ def test_runs_say_something(name):
             start = run.world.copies()[0][dtype].astype(np.float64)
             end = buffer.astype(np.float64)
             assert np.isfinite(end).mean() > 0.9, f"{recipe}: {dtype}"
-            assert (start != end).mean() > (0.5 if dtype in ("f32", "f64") else 0), f"{recipe}: {dtype}"
+            assert (start != end).mean() > (0.5 if dtype in ("f32", "f64") else 0), (
+                f"{recipe}: {dtype}"
+            )
 
 
-# ---- threads ----------------------------------------------------------------------------------------
+# ---- threads -------------------------------------------------------------------------------------
 
 
 @EACH
@@ -208,15 +212,15 @@ def test_a_file_of_one_thread_loaded_by_four(name, folder):
     assert one.told[2:] == four.told, recipe
 
 
-# ---- checkpoints --------------------------------------------------------------------------------------
+# ---- checkpoints ---------------------------------------------------------------------------------
 
 
 @EACH
 @pytest.mark.parametrize("kind", ["tiny", "wild tiny"])
 def test_save_and_load_at_every_step(name, kind, folder):
     steps = len(world(kind).gradients)
-    recipes = [*properties.alone(name), *properties.chained(name)]
-    for recipe in recipes if kind == "tiny" else recipes[:: max(1, len(recipes) // 8)]:
+    recipes = [*properties.alone(name), *properties.chained(name)[::5]]
+    for recipe in recipes if kind == "tiny" else recipes[::4]:
         straight = Run(recipe, kind)
         for step in range(steps):
             straight.opt.save(folder / f"{step}")
@@ -237,7 +241,7 @@ def test_save_and_load_at_every_step(name, kind, folder):
             assert not wrong, f"{recipe}: resumed at step {step}: {', '.join(wrong)} differ"
 
 
-# ---- how gradients are given ----------------------------------------------------------------------------
+# ---- how gradients are given ---------------------------------------------------------------------
 
 
 def outcome(params, opt, names):
@@ -291,23 +295,31 @@ def test_a_list_with_none_is_a_dict_without_the_name(name):
         assert got == outcome(passed.params, passed.opt, names), recipe
 
 
-# ---- splits -----------------------------------------------------------------------------------------------
+# ---- splits --------------------------------------------------------------------------------------
 
 LENGTH = 3000
 PLACES = [1, 2, 15, 16, 17, 500, 1000, 1023, 1024, 1025, 1999, 2047, 2048, 2983, 2985, 2999]
 
 
+@functools.cache
+def long_ones():
+    """A long tensor of each type; others before and behind."""
+    return World("finite", [(d, (n,)) for n in (17, LENGTH, 5) for d in DTYPES], absent=False)
+
+
 class Split:
-    """One long tensor of each type, cut at some places; others before and behind."""
+    """The long tensors cut at some places."""
 
     def __init__(self, recipe, cuts):
-        self.source = World("finite", [(d, (n,)) for n in (17, LENGTH, 5) for d in DTYPES], absent=False)
+        self.source = long_ones()
         edges = [0, *cuts, LENGTH]
         self.parts = []  # (name, name of the whole, from, to)
         for name, (_, _, (count,)) in self.source.layout.items():
-            pairs = zip(edges, edges[1:]) if count == LENGTH else [(0, count)]
+            pairs = itertools.pairwise(edges) if count == LENGTH else [(0, count)]
             self.parts += [(f"{name}[{a}:{b}]", name, a, b) for a, b in pairs]
-        self.params = {part: self.source.params[name][a:b].copy() for part, name, a, b in self.parts}
+        self.params = {
+            part: self.source.params[name][a:b].copy() for part, name, a, b in self.parts
+        }
         self.opt = rv.Optimizer(recipe, self.params)
         self.reports = []
         for gradients in self.source.gradients:
@@ -344,13 +356,17 @@ def test_a_tensor_split_anywhere_keeps_its_bytes(name):
     source = World("finite", [(d, (LENGTH,)) for d in DTYPES], absent=False)
     ranges = [(0, LENGTH), *((0, place) for place in PLACES), *((p, LENGTH) for p in PLACES)]
     for recipe in recipes:
-        params = {f"{n}:{a}:{b}": p[a:b].copy() for n, p in source.params.items() for a, b in ranges}
+        params = {
+            f"{n}:{a}:{b}": p[a:b].copy() for n, p in source.params.items() for a, b in ranges
+        }
         opt = rv.Optimizer(recipe, params)
         for gradients in source.gradients:
             given = {f"{n}:{a}:{b}": g[a:b] for n, g in gradients.items() for a, b in ranges}
             opt.step(given, loss=0.5)
         for n in source.params:
-            arrays = {(a, b): {"": params[f"{n}:{a}:{b}"], **opt.state(f"{n}:{a}:{b}")} for a, b in ranges}
+            arrays = {
+                (a, b): {"": params[f"{n}:{a}:{b}"], **opt.state(f"{n}:{a}:{b}")} for a, b in ranges
+            }
             for slot, whole in arrays[0, LENGTH].items():
                 for place in PLACES:
                     halves = arrays[0, place][slot], arrays[place, LENGTH][slot]
@@ -366,13 +382,13 @@ def test_a_tensor_split_at_blocks_keeps_its_bytes(name):
         pytest.skip(f"no recipe with {name} measures all tensors together")
     for recipe in recipes:
         whole = Split(recipe, [])
-        for cuts in ([1024], [2048], [1024, 2048]):
+        for cuts in ([1024], [1024, 2048]):
             split = Split(recipe, cuts)
             assert split.bytes() == whole.bytes(), f"{recipe}: split at {cuts}"
             assert split.reports == whole.reports, f"{recipe}: reports, split at {cuts}"
 
 
-# ---- reports ----------------------------------------------------------------------------------------------
+# ---- reports -------------------------------------------------------------------------------------
 
 CLOSE = 1e-12
 
@@ -404,9 +420,10 @@ def reports(recipe, source):
         yield report, gradients, old, {n: a.astype(np.float64) for n, a in params.items()}
 
 
+@functools.cache
 def recipes_of_reports():
-    mains = [f"{chain}{rule}" for rule in RULES for chain in ("", *(f"{c} | " for c in CHAINS))]
-    return mains + [r for name in ENTRIES for r in properties.alone(name)]
+    mains = [f"{chain} | {rule}" for rule in (RULES[0], RULES[-1]) for chain in CHAINS]
+    return mains + [recipe for name in ENTRIES for recipe in properties.alone(name)[:4]]
 
 
 @pytest.mark.parametrize("types", [*DTYPES, *properties.MIXED])
@@ -449,7 +466,7 @@ def test_nonfinite_counts_the_elements_of_the_gradients_as_given(types, guard):
     assert not wrong, f"{len(wrong)} steps, such as {wrong[:4]}"
 
 
-@EACH
+@pytest.mark.parametrize("name", [n for n in ENTRIES if properties.entry(n).kind != "stage"])
 def test_step_and_rate_of_the_report(name):
     for recipe in properties.alone(name):
         run = Run(recipe, "tiny")
@@ -498,7 +515,7 @@ def test_the_scale_of_clipping(chain, dtype):
         assert abs(report.clip_scale - scale) <= allowed * scale, (chain, report.clip_scale, scale)
 
 
-# ---- clipping: numbers ----------------------------------------------------------------------------------
+# ---- clipping: numbers ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [1e-40, 1e-30, 1e-20, 1.0, 1e20, 1e30, 3e38])
@@ -514,10 +531,12 @@ def test_clip_norm_of_tiny_and_huge_gradients(size, p, dtype):
     assert close(report.grad_norm, norm([g]))
     assert close(report.clip_scale, most / size)
     least = np.finfo(w.dtype).smallest_subnormal
-    np.testing.assert_allclose(-w.astype(np.float64), g * np.float64(most / size), rtol=3e-7, atol=2 * least)
+    np.testing.assert_allclose(
+        -w.astype(np.float64), g * np.float64(most / size), rtol=3e-7, atol=2 * least
+    )
 
 
-@pytest.mark.parametrize("size", [1e20, 1e30, 1e37])
+@pytest.mark.parametrize("size", [1e20, 1e30, 1e34])
 def test_what_is_clipped_has_the_norm_that_was_asked_for(size):
     """Also where the factor is a small number of Float32."""
     g = (properties.plain(5, 100_000) * (size / 4)).astype(np.float32)
@@ -526,7 +545,7 @@ def test_what_is_clipped_has_the_norm_that_was_asked_for(size):
     assert norm([w]) == pytest.approx(1e-3, rel=1e-6)
 
 
-# ---- guards -------------------------------------------------------------------------------------------------
+# ---- guards --------------------------------------------------------------------------------------
 
 
 def everything(opt, params, folder):
@@ -610,16 +629,46 @@ def test_a_refused_step_changes_nothing_and_says_where(name, folder):
     assert opt.step(good, loss=0.5).step == 2
 
 
-# ---- sequences of calls -----------------------------------------------------------------------------------
+def test_a_gradient_too_large_for_the_arithmetic_is_named_too():
+    """Finite in its own type, infinite in Float32."""
+    params = {"a": np.ones(3, np.float32), "b": np.ones(3, np.float32)}
+    opt = rv.Optimizer(f"finite_guard(error) | {RULES[0]}", params, grad_dtype={"b": "float64"})
+    with pytest.raises(rv.NonfiniteError, match="'b'.* index 1"):
+        opt.step({"a": np.ones(3, np.float32), "b": np.array([1, 1e300, 1])})
+
+
+def test_two_guards_skip_once_and_a_step_that_the_second_refuses_is_no_skip(folder):
+    params = {"a": np.ones(3, np.float32)}
+    bad = {"a": np.full(3, np.nan, np.float32)}
+    opt = rv.Optimizer(f"finite_guard(limit=2) | finite_guard(limit=2) | {RULES[0]}", params)
+    assert [opt.step(bad).skipped for _ in range(2)] == [1, 1]
+    with pytest.raises(rv.NonfiniteError):
+        opt.step(bad)
+    opt = rv.Optimizer(f"finite_guard(limit=2) | finite_guard(error) | {RULES[0]}", params)
+    before = everything(opt, params, folder)
+    with pytest.raises(rv.NonfiniteError):
+        opt.step(bad)
+    assert everything(opt, params, folder) == before
+
+
+# ---- sequences of calls --------------------------------------------------------------------------
 
 SHAPES = {"a": ((5,), "f32"), "b": ((3,), "f64"), "c": ((2, 2), "bf16"), "d": ((1100,), "f32")}
-SEQUENCES = [
-    *(r for name in ENTRIES for r in [*properties.alone(name)[:3], *properties.chained(name)[::4]]),
-    f"finite_guard(limit=1) | finite_guard(error) | {RULES[0]}",
-    f"finite_guard(error) | clip_norm(1) | {RULES[-1]}; b, c: lr=x0.5",
-    f"{RULES[0]}(lr=linear(0.1, -0.1, steps=5))",
-    f"{RULES[0]}(0.1); d: frozen",
-]
+SEQUENCES = st.one_of(
+    st.sampled_from([recipe for name in ENTRIES for recipe in properties.alone(name)]),
+    st.sampled_from(
+        [recipe for name in ENTRIES for recipe in properties.chained(name)] or [RULES[0]]
+    ),
+    st.sampled_from(
+        [
+            f"finite_guard(limit=1) | {RULES[-1]}",
+            f"finite_guard(error) | clip_norm(1) | {RULES[-1]}; b, c: lr=x0.5",
+            f"clip_norm(1) | {RULES[0]}(lr=linear(0.1, -0.1, steps=5))",
+            f"{RULES[0]}(0.1); d: frozen",
+            f"{RULES[0]}; a: {RULES[-1]}; nothing?: lr=1; *: lr=cosine(0.5, steps=4)",
+        ]
+    ),
+)
 
 
 def arrays(offset=0):
@@ -660,7 +709,7 @@ def failing(path):
         lambda opt: opt.step({"a": np.ones(6, np.float32)}),
         lambda opt: opt.step({**bad, "z": np.ones(5, np.float32)}),
         lambda opt: opt.step({**bad, "b": np.ones(3, np.float32)}),
-        lambda opt: opt.step([]),
+        lambda opt: opt.step(7),
         lambda opt: opt.set("lr", -1.0),
         lambda opt: opt.set("lr", math.nan),
         lambda opt: opt.set("momentun", 0.5),
@@ -708,11 +757,11 @@ def may_fail(kind, number, path):
         "freeze": lambda opt: opt.override(names[number % 4], frozen=True),
         "load": lambda opt: opt.load(path),
         "counter": lambda opt: opt.set_state(names[number % 4], "step", number),
-        "write": lambda opt: opt.set_state("d", opt.slots("d")[0], arrays(number)["d"] ** 2),
+        "write": lambda opt: opt.set_state("d", [*opt.slots("d"), "none"][0], arrays(1)["d"] ** 2),
     }[kind]
 
 
-KINDS = ["step", "poison", "set", "set one", "set any", "override", "replace", "freeze", "load", "counter"]
+KINDS = "poison set override replace freeze load counter write".split() + ["set one", "set any"]
 CALL = st.one_of(
     st.tuples(st.just("step"), st.integers(1, 15)),
     st.tuples(st.sampled_from(KINDS), st.integers(0, 15)),
@@ -729,7 +778,7 @@ CALL = st.one_of(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(st.sampled_from(SEQUENCES), st.lists(CALL, min_size=4, max_size=14))
+@given(SEQUENCES, st.lists(CALL, min_size=4, max_size=14))
 def test_a_failing_call_changes_nothing(folder, recipe, calls):
     """A twin never sees the calls that fail; a model knows what the others do."""
     params, twins = arrays(), arrays()
@@ -759,8 +808,9 @@ def test_a_failing_call_changes_nothing(folder, recipe, calls):
         # What is known without looking into the library.
         if kind in ("step", "poison"):
             assert properties.report_bytes(result) == properties.report_bytes(same)
-            frozen = [n for n in SHAPES if f"{n} " in opt.plan() and ": frozen" in line(opt.plan(), n)]
-            moving = [n for i, n in enumerate(SHAPES) if number >> i & 1 and n not in frozen]
+            plan = opt.plan()
+            stepped = [n for i, n in enumerate(SHAPES) if number >> i & 1]
+            moving = [n for n in stepped if not line(plan, n).endswith(": frozen")]
             assert (result.skipped == 3) == (not moving)
             if result.skipped == 0:
                 step += 1
@@ -775,7 +825,9 @@ def test_a_failing_call_changes_nothing(folder, recipe, calls):
         elif kind == "counter":
             counts[list(SHAPES)[number % 4]] = number
         elif kind == "load":
-            counts, step = (dict(at_save[0]), at_save[1]) if at_save else (dict.fromkeys(SHAPES, 0), 0)
+            counts, step = (
+                (dict(at_save[0]), at_save[1]) if at_save else (dict.fromkeys(SHAPES, 0), 0)
+            )
         assert {n: opt.steps(n) for n in SHAPES} == counts
     assert everything(opt, params, folder) == everything(twin, twins, folder)
 
@@ -784,7 +836,7 @@ def line(plan, name):
     return next(text for text in plan.splitlines() if text.startswith(f"{name} "))
 
 
-# ---- another environment ------------------------------------------------------------------------------------
+# ---- another environment -------------------------------------------------------------------------
 
 
 @WHERE
@@ -812,12 +864,12 @@ def test_a_checkpoint_goes_on_elsewhere(where, elsewhere, left, folder):
         assert not wrong, f"{title}: {len(wrong)} recipes, such as {wrong[:4]}"
 
 
-# ---- another machine -----------------------------------------------------------------------------------------
+# ---- another machine -----------------------------------------------------------------------------
 
 
-def replay_cases(left, folder):
+def replay_cases(folder):
     cases = []
-    for number, (name, recipe) in enumerate(properties.resumable()):
+    for number, (_, recipe) in enumerate(properties.resumable()):
         cases.append(("run", "tiny", 0, recipe, ""))
         if number % 3 == 0:
             cases.append(("run", "wild tiny", 0, recipe, ""))
@@ -832,93 +884,106 @@ def replay_cases(left, folder):
     return cases
 
 
-def compare(case, replayed, quiet=False):
-    """What differs between a case that was replayed and the same run here."""
+@functools.cache
+def expected(case):
+    """What a case gives here, in the order in which replay.c writes it: told, then arrays."""
     if case[0] == "schedule":
         _, first, count, text = case
-        sentence = replayed.sentence()
-        if sentence:
-            return [f"{text}: {sentence}"]
-        values = rv.schedule(text).values(count, first=first)
-        same = bits(replayed.array(values)).tobytes() == bits(values).tobytes()
-        return [] if same else [f"{text}: values from {first}"]
+        return [], {"values": rv.schedule(text).values(count, first=first)}
     _, kind, first, recipe, checkpoint = case
     run = Run(recipe, kind)
     if checkpoint:
         run.opt.load(checkpoint)
     run.finish(first)
+    out = {}
+    for name, param in run.params.items():
+        out[name] = param
+        out |= {f"{name}: {slot}": array for slot, array in run.opt.state(name).items()}
+        out[f"{name}: steps"] = np.array([run.opt.steps(name)], np.float64)
+    return run.told, out
+
+
+def compare(case, replayed, quiet=False):
+    """What differs between a case that was replayed and the same run here."""
+    told, arrays = expected(case)
+    title = " ".join(map(str, case[1:]))
     sentence = replayed.sentence()
     if sentence:
-        return [f"{recipe}: {sentence}"]
+        return [f"{title}: {sentence}"]
     wrong = []
-    for step, told in enumerate(run.told, start=first):
+    for step, ours in enumerate(told):
         sentence, report = replayed.sentence(), replayed.report()
         theirs = sentence.encode() if sentence else properties.report_bytes(report)
-        if (not quiet or sentence) and not told.endswith(theirs):
-            wrong.append(f"report of step {step}: {sentence or report}")
-    for name, param in run.params.items():
-        for slot, ours in {"": param, **run.opt.state(name)}.items():
-            theirs = bits(replayed.array(ours))
-            mine = bits(ours)
-            if theirs.tobytes() != mine.tobytes():
-                i = int(np.flatnonzero(theirs != mine)[0])
-                wrong.append(f"{name} {slot}[{i}]: {mine[i]:#x} here, {theirs[i]:#x} there")
-        if replayed.array(np.zeros(1))[0] != run.opt.steps(name):
-            wrong.append(f"steps of {name}")
-    return [f"{kind}: {recipe}{' resumed' if checkpoint else ''}: {w}" for w in wrong[:2]]
+        if (not quiet or sentence) and not ours.endswith(theirs):
+            wrong.append(f"report {step}: {sentence or report}")
+    for name, array in arrays.items():
+        ours, theirs = bits(array), bits(replayed.array(array))
+        if ours.tobytes() != theirs.tobytes():
+            i = int(np.flatnonzero(theirs != ours)[0])
+            wrong.append(f"{name}[{i}]: {ours[i]:#x} here, {theirs[i]:#x} there")
+    return [f"{title}: {w}" for w in wrong[:2]]
 
 
-def build(compiler, library, folder):
-    """The replay program beside its library."""
-    folder.mkdir()
-    shutil.copy(library, folder / "libravine.so.0")
-    flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'include'}"]
-    source = Path(__file__).with_name("replay.c")
-    command = [compiler, *flags, source, folder / "libravine.so.0", "-o", folder / "replay"]
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder / "replay"
+def replay(compiler, library, folder, *command, quiet=False):
+    """Builds replay.c beside its library and runs it."""
+    there = folder / f"{compiler} {quiet}"
+    there.mkdir()
+    shutil.copy(library, there / "libravine.so.0")
+    source, program = Path(__file__).with_name("replay.c"), there / "replay"
+    flags = "-std=c99 -O2 -Wall -Wextra -Wpedantic -Werror".split() + [f"-I{ROOT / 'include'}"]
+    properties.write_replay(there / "in", replay_cases(folder))
+    command = [part.format(there) for part in command]
+    environment = {} if command else {"LD_LIBRARY_PATH": str(there)}
+    for step in (
+        [compiler, *flags, source, there / "libravine.so.0", "-o", program],
+        [*command, program, there / "in", there / "out", *["quiet"][:quiet]],
+    ):
+        done = subprocess.run(
+            [str(part) for part in step],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{step[0]} failed:\n{done.stdout}{done.stderr}")
+    return properties.Replayed(there / "out")
 
 
-def replay(command, cases, folder, *options, **environment):
-    properties.write_replay(folder / "in", cases)
-    command = [*command, folder / "in", folder / "out", *options]
-    done = subprocess.run(
-        [str(c) for c in command], env={**os.environ, **environment}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return properties.Replayed(folder / "out")
+def differences(replayed, folder, quiet=False):
+    wrong = [w for case in replay_cases(folder) for w in compare(case, replayed, quiet)]
+    return "\n".join([f"{len(wrong)} differences", *wrong[:8]]) if wrong else ""
 
 
 @pytest.mark.parametrize("quiet", [False, True], ids=["with reports", "without reports"])
 def test_the_same_bytes_from_c(quiet, left, folder):
-    """One gradient array for each tensor by index, a report asked for or not."""
+    """Gradients by index, a report asked for or not."""
     if not shutil.which("cc"):
         pytest.skip("cc is not installed")
-    here = folder / f"c {quiet}"
-    program = build("cc", LIBRARY, here)
-    cases = replay_cases(left, folder)
-    replayed = replay([program], cases, here, *["quiet"][:quiet], LD_LIBRARY_PATH=str(here))
-    wrong = [w for case in cases for w in compare(case, replayed, quiet)]
+    replayed = replay("cc", LIBRARY, folder, quiet=quiet)
+    wrong = differences(replayed, folder, quiet)
+    assert not wrong, wrong
     assert replayed.done()
-    assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:8]])
 
 
-def test_the_same_bytes_on_aarch64(left, folder):
-    library = BUILD / "aarch64" / "libravine.so.0"
+AARCH64 = BUILD / "aarch64" / "libravine.so.0"
+
+
+def run_on_aarch64(_, folder):
+    """Replays there: what came out, or why it was not run."""
     for tool in ("qemu-aarch64", "aarch64-linux-gnu-gcc"):
         if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed: apt-get install qemu-user gcc-aarch64-linux-gnu")
-    if not library.exists():
-        pytest.skip(f"{library} is missing: make build/aarch64/libravine.so.0")
-    there = folder / "aarch64"
-    program = build("aarch64-linux-gnu-gcc", library, there)
-    cases = replay_cases(left, folder)
-    qemu = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-E", f"LD_LIBRARY_PATH={there}"]
-    replayed = replay([*qemu, program], cases, there)
-    wrong = [w for case in cases for w in compare(case, replayed)]
+            return f"{tool} is not installed: apt-get install qemu-user gcc-aarch64-linux-gnu"
+    if not AARCH64.exists():
+        return f"{AARCH64} is missing: make build/aarch64/libravine.so.0"
+    qemu = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-E", "LD_LIBRARY_PATH={}"]
+    return replay("aarch64-linux-gnu-gcc", AARCH64, folder, *qemu)
+
+
+@pytest.mark.parametrize("where", ["aarch64"])
+def test_the_same_bytes_on_another_machine(where, elsewhere, folder):
+    wrong = differences(elsewhere, folder)
     newest = max(path.stat().st_mtime for path in (ROOT / "Sources").rglob("*.swift"))
-    old = library.stat().st_mtime < newest
-    hint = " (it is older than Sources: make build/aarch64/libravine.so.0)" if old else ""
-    assert not wrong, "\n".join([f"{len(wrong)} differences{hint}", *wrong[:8]])
-    assert replayed.done()
+    if wrong and AARCH64.stat().st_mtime < newest:
+        wrong += "\nThe library is older than Sources: make build/aarch64/libravine.so.0"
+    assert not wrong, wrong
+    assert elsewhere.done()

@@ -36,9 +36,9 @@ extension Optimizer {
         attempt += 1
         continue
       }
-      if error != 0 { throw Optimizer.failure("create", temporary, error) }
+      if error != 0 { throw Optimizer.failure("write", path, error) }
       do throws(RavineError) {
-        try write(header, items, &file, temporary)
+        try write(header, items, &file, path)
         let error = ravine_file_rename(temporary, path)
         if error != 0 { throw Optimizer.failure("rename to", path, error) }
       } catch {
