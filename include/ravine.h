@@ -120,9 +120,11 @@ typedef struct rvn_step_report {
   size_t struct_size;   /* = sizeof(rvn_step_report), set by the caller */
   uint64_t step;        /* number of updates applied so far, this one included */
   double lr;            /* learning rate of the recipe's own rule in this step */
-  double grad_norm;     /* 2-norm over all gradients as they were given, before any stage */
+  double grad_norm;     /* 2-norm over all gradients before any stage, in the type of the
+                           arithmetic; NaN if finite_guard skipped and no stage measured it */
   double clip_scale;    /* factor that the clipping stages multiplied the gradient by */
-  double update_norm;   /* 2-norm of (old parameters - new parameters); 0 if skipped */
+  double update_norm;   /* 2-norm of (old parameters - new parameters), before a 16-bit type
+                           rounds the new ones; 0 if skipped */
   uint64_t nonfinite;   /* how many gradient elements were NaN or infinite */
   int32_t skipped;      /* 0 applied, 1 skipped by finite_guard, 2 accumulating, 3 no gradient */
   int32_t reserved;     /* 0 */

@@ -152,7 +152,7 @@ extension Optimizer {
       let stage = plan.stageWork + k
       let total = chainTotal(stage.pointee, buffers)
       let measurement = Measurement(rawValue: stage.pointee.measurement) ?? .squares
-      if measurement == .nonfinite { report.nonfinite = UInt64(total) }
+      if measurement == .nonfinite, isRaw(k, plan) { report.nonfinite = UInt64(total) }
       if measurement == .squares, isRaw(k, plan) { report.gradNorm = total.squareRoot() }
       let entry = catalog.stages[stage.pointee.row], hyper = plan.hyper(group: 0, stage: k)
       switch entry.conclude(hyper, total) {
@@ -160,9 +160,7 @@ extension Optimizer {
         stage.pointee.factor = factor
         report.clipScale *= factor
       case .skip where skips < entry.facts(hyper).limit:
-        skips += 1
         report.skipped = .guarded
-        if !isMeasured(plan) { report.gradNorm = .nan }
       case .skip:
         throw nonfinite(
           buffers, stage.pointee,
@@ -172,7 +170,15 @@ extension Optimizer {
         throw nonfinite(buffers, stage.pointee, Text())
       }
     }
-    if report.skipped == .guarded { return true }
+    if report.skipped == .guarded {
+      skips += 1
+      report.clipScale = 1
+      if !isMeasured(plan) { report.gradNorm = .nan }
+      if buffers.work.pointee.reporting, report.nonfinite == 0 {
+        report.nonfinite = try countNonfinite(buffers)
+      }
+      return true
+    }
     if phase.ruleMeasures { settleRules(plan, buffers, catalog) }
     return false
   }
@@ -241,14 +247,20 @@ extension Optimizer {
     report.updateNorm = update.squareRoot()
     if !isMeasured(plan) { report.gradNorm = gradient.squareRoot() }
     if !gradient.isFinite, report.nonfinite == 0 {
-      try run(Phase(kind: .count, number: 0, ruleMeasures: false), buffers)
-      var count = 0.0
-      for i in 0..<tensors.count where tensors[i].grad != nil {
-        let own = buffers.work.pointee.chainSums + tensors[i].firstBlock
-        for b in 0..<tensors[i].blocks { count += own[b] }
-      }
-      report.nonfinite = UInt64(count)
+      report.nonfinite = try countNonfinite(buffers)
     }
+  }
+
+  /// How many elements of the gradients as they were given are not finite: a pass of its own, made
+  /// only where the sum of squares says that there are some.
+  private func countNonfinite(_ buffers: Buffers) throws(RavineError) -> UInt64 {
+    try run(Phase(kind: .count, number: 0, ruleMeasures: false), buffers)
+    var count = 0.0
+    for i in 0..<tensors.count where tensors[i].grad != nil {
+      let own = buffers.work.pointee.chainSums + tensors[i].firstBlock
+      for b in 0..<tensors[i].blocks { count += own[b] }
+    }
+    return UInt64(count)
   }
 
   /// The sentence about the first element that is not finite.
@@ -258,7 +270,9 @@ extension Optimizer {
       for b in 0..<tensors[i].blocks where sums[tensors[i].firstBlock + b] > 0 {
         let start = b * RAVINE_BLOCK
         for k in start..<min(start + RAVINE_BLOCK, tensors[i].count) {
-          let x = element(tensors[i].grad.unsafelyUnwrapped, tensors[i].gradType, k)
+          // As the arithmetic sees it: 1e300 is not finite in Float.
+          let given = element(tensors[i].grad.unsafelyUnwrapped, tensors[i].gradType, k)
+          let x = tensors[i].wide == 1 ? given : Double(Float(given))
           if x.isFinite { continue }
           return RavineError(
             RVN_ERR_NONFINITE, "the gradient of '\(tensors[i].text)' is \(x) at index \(k)\(more)")
