@@ -70,7 +70,8 @@ if wanted test_header; then
   try test_header_c11 "$here/test_header.c" "$cc" -std=c11 "$@"
   case $cc in *clang) cxx=${cc}++ ;; *) cxx=${cc%gcc}g++ ;; esac
   if command -v "$cxx" > /dev/null; then
-    try test_header_cxx17 "$here/test_header.c" "$cxx" -x c++ -std=c++17 "$@"
+    cp "$here/test_header.c" "$out/test_header.cc"
+    try test_header_cxx17 "$out/test_header.cc" "$cxx" -std=c++17 "-I$here" "$@"
   fi
 fi
 

@@ -19,8 +19,8 @@ static void exchange(char *text, char from, char to) {
   }
 }
 
-/* x through a recipe's text, and back through the text of the handle. */
-static void there_and_back(double x) {
+/* x through a recipe's text, and back, if `back`, through the text of the handle. */
+static void there_and_back(double x, int back) {
   char text[512], out[512], *value, *end;
   char point = *localeconv()->decimal_point;
   rvn_optimizer *opt = NULL;
@@ -32,7 +32,8 @@ static void there_and_back(double x) {
     NOTE("%s read as %.17g", text, got);
     CHECK(memcmp(&got, &x, sizeof x) == 0);
   }
-  if (opt && rvn_optimizer_recipe(opt, out, sizeof out, NULL) == RVN_OK) {
+  CHECK(opt != NULL);
+  if (opt && back && CHECK_OK(rvn_optimizer_recipe(opt, out, sizeof out, NULL))) {
     value = strstr(out, "lr=") + 3;
     end = strchr(value, ',');
     *end = 0;
@@ -42,8 +43,6 @@ static void there_and_back(double x) {
       NOTE("%.17g printed as %s", x, value);
       CHECK(memcmp(&got, &x, sizeof x) == 0);
     }
-  } else {
-    CHECK(opt != NULL);
   }
   rvn_optimizer_destroy(opt);
 }
@@ -66,7 +65,7 @@ static void edges(void) {
                                    2.2250738585072011e-308, 2.2250738585072014e-308,
                                    1.7976931348623157e308, 123456789012345678.0};
   size_t i;
-  for (i = 0; i < sizeof numbers / sizeof *numbers; i++) there_and_back(numbers[i]);
+  for (i = 0; i < sizeof numbers / sizeof *numbers; i++) there_and_back(numbers[i], 1);
 }
 
 /* Texts of one number, and what it is. */
@@ -99,7 +98,7 @@ static void spellings(void) {
 static void many(long count) {
   long i;
   edges();
-  for (i = 0; i < count; i++) there_and_back(fabs(random_number(i)));
+  for (i = 0; i < count; i++) there_and_back(fabs(random_number(i)), (i >> 2) % 2);
   CHECK(i == count);
 }
 

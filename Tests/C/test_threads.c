@@ -179,6 +179,7 @@ static void poison(void) {
   char path[] = "/tmp/ravine-threads-XXXXXX";
   rvn_optimizer *opt = NULL;
   rvn_options o;
+  rvn_load_options parameters = {sizeof parameters, 0, 1, 0, 0};
   int file = mkstemp(path), bad;
   CHECK(file >= 0);
   memset(&o, 0, sizeof o);
@@ -201,6 +202,8 @@ static void poison(void) {
     CHECK_STATUS(rvn_optimizer_load(opt, "/no/such/file"), RVN_ERR_IO);
     CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_STATE);
     CHECK(rounds == 0);
+    CHECK_OK(rvn_optimizer_load_with(opt, path, &parameters, NULL, 0, NULL));
+    CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_STATE); /* half mended is not mended */
     CHECK_OK(rvn_optimizer_load(opt, path));
     CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
     memcpy(&first, &now, sizeof now);

@@ -54,19 +54,19 @@ struct MathTests {
       ("exp", 0, 1), ("exp", -0.0, 1), ("exp", inf, inf), ("exp", -inf, 0), ("exp", .nan, .nan),
       ("exp", 709.782712893384, 1.7976931348622732e308),  // the last that does not overflow
       ("exp", 709.7827128933841, inf), ("exp", 1e308, inf), ("exp", -1e308, 0),
-      ("exp", -745.1332191019411, 5e-324),  // the last that does not underflow to 0
-      ("exp", -745.1332191019412, 0), ("exp", 5e-324, 1), ("exp", 1, 2.718281828459045),
+      ("exp", -745.1332191019411, 0x1p-1074),  // the last that does not underflow to 0
+      ("exp", -745.1332191019412, 0), ("exp", 0x1p-1074, 1), ("exp", 1, 2.718281828459045),
       ("log", 1, 0), ("log", 0, -inf), ("log", -0.0, -inf), ("log", inf, inf),
-      ("log", -1, .nan), ("log", -inf, .nan), ("log", .nan, .nan), ("log", -5e-324, .nan),
-      ("log", 5e-324, -744.4400719213812), ("log", 1.7976931348623157e308, 709.782712893384),
+      ("log", -1, .nan), ("log", -inf, .nan), ("log", .nan, .nan), ("log", -0x1p-1074, .nan),
+      ("log", 0x1p-1074, -744.4400719213812), ("log", 1.7976931348623157e308, 709.782712893384),
       ("sin", 0, 0), ("sin", -0.0, -0.0), ("sin", inf, .nan), ("sin", -inf, .nan),
-      ("sin", .nan, .nan), ("sin", 5e-324, 5e-324), ("sin", -5e-324, -5e-324),
+      ("sin", .nan, .nan), ("sin", 0x1p-1074, 0x1p-1074), ("sin", -0x1p-1074, -0x1p-1074),
       ("sin", 1e22, -0.8522008497671888),  // where x87's fsin is wrong
       ("cos", 0, 1), ("cos", -0.0, 1), ("cos", inf, .nan), ("cos", -inf, .nan),
-      ("cos", .nan, .nan), ("cos", 5e-324, 1), ("cos", 1e22, 0.523214785395139),
+      ("cos", .nan, .nan), ("cos", 0x1p-1074, 1), ("cos", 1e22, 0.523214785395139),
       ("cos", 0x1.6ac5b262ca1ffp849, -4.687165924254628e-19),  // the closest to k pi/2 of all
       ("tanh", 0, 0), ("tanh", -0.0, -0.0), ("tanh", inf, 1), ("tanh", -inf, -1),
-      ("tanh", .nan, .nan), ("tanh", 5e-324, 5e-324), ("tanh", 1e300, 1), ("tanh", -30, -1),
+      ("tanh", .nan, .nan), ("tanh", 0x1p-1074, 0x1p-1074), ("tanh", 1e300, 1), ("tanh", -30, -1),
     ]
     for (name, argument, expected) in cases {
       let result = Self.functions[name]!([argument])
@@ -94,10 +94,11 @@ struct MathTests {
       (-inf, 2, inf), (-inf, 0.5, inf), (inf, -1, 0), (inf, 1e-300, inf),
       // overflow, underflow, and the sign of either
       (10, 309, inf), (-10, 309, -inf), (-10, -325, -0.0), (10, -325, 0), (2, 1024, inf),
-      (2, 1e300, inf), (0.5, 1e300, 0), (2, -1074, 5e-324), (2, -1075, 0), (-2, -1073, -1e-323),
+      (2, 1e300, inf), (0.5, 1e300, 0), (2, -1074, 0x1p-1074), (2, -1075, 0),
+      (-2, -1073, -0x1p-1073),
       // exact
       (2, 1023, 0x1p1023), (2, -1022, 0x1p-1022), (3, 2, 9), (10, 22, 1e22), (4, 0.5, 2),
-      (-3, 3, -27), (7, 1, 7), (8, -1, 0.125), (5e-324, 1, 5e-324), (2, 5e-324, 1),
+      (-3, 3, -27), (7, 1, 7), (8, -1, 0.125), (0x1p-1074, 1, 0x1p-1074), (2, 0x1p-1074, 1),
       // 2^53 is even, 2^53 - 1 is the largest odd one
       (-1, 9007199254740992, 1), (-1, 9007199254740991, -1),
     ]

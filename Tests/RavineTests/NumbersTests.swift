@@ -85,13 +85,13 @@ struct NumbersTests {
     expect("1.7976931348623158e308", is: .greatestFiniteMagnitude)
     expect("1.797693134862315807e308", is: .greatestFiniteMagnitude)
     // The smallest Double is 4.94e-324; half of it is 2.4703282292062327208...e-324.
-    expect("5e-324", is: 5e-324)
-    expect("3e-324", is: 5e-324)
-    expect("2.4703282292062328e-324", is: 5e-324)
+    expect("5e-324", is: 0x1p-1074)
+    expect("3e-324", is: 0x1p-1074)
+    expect("2.4703282292062328e-324", is: 0x1p-1074)
     expect("2.4703282292062327e-324", is: 0)
     expect("2.47e-324", is: 0)
-    expect("7.4e-324", is: 5e-324)  // 1.5 of them are 7.41e-324
-    expect("7.5e-324", is: 1e-323)
+    expect("7.4e-324", is: 0x1p-1074)  // 1.5 of them are 7.41e-324
+    expect("7.5e-324", is: 0x1p-1073)
     expect("1e-400", is: 0)
     expect("-1e-400", is: -0.0)
     expect("1e-99999999999999999999", is: 0)
@@ -127,7 +127,7 @@ struct NumbersTests {
     // Half of the smallest Double, 2^-1075, has 752 digits; with a 1 far behind it rounds up.
     let half = decimalDigits(ofTwoToMinus: 1075)
     expect("0." + half, is: 0)
-    expect("0." + half + String(repeating: "0", count: 10_000) + "1", is: 5e-324)
+    expect("0." + half + String(repeating: "0", count: 10_000) + "1", is: 0x1p-1074)
     expect("0." + half + String(repeating: "0", count: 10_000), is: 0)
     expect("0." + half.dropLast() + "4" + String(repeating: "9", count: 10_000), is: 0)
     // 1 + 2^-53, half-way between 1 and its upper neighbour.
@@ -184,7 +184,7 @@ struct NumbersTests {
     let cases: [(value: Double, text: String)] = [
       (0.1, "0.1"), (1, "1"), (0, "0"), (-0.0, "-0"), (-2, "-2"), (10, "10"), (10_000, "10000"),
       (1e-8, "1e-08"), (1e-3, "0.001"), (0.30000000000000004, "0.30000000000000004"),
-      (1e16, "1e+16"), (123_456_789, "123456789"), (100.5, "100.5"), (5e-324, "5e-324"),
+      (1e16, "1e+16"), (123_456_789, "123456789"), (100.5, "100.5"), (0x1p-1074, "5e-324"),
       (.greatestFiniteMagnitude, "1.7976931348623157e+308"), (.infinity, "inf"),
       (-.infinity, "-inf"), (.nan, "nan"),
     ]
@@ -199,9 +199,9 @@ struct NumbersTests {
 
   @Test func randomDoublesReadBackAsTheSameBits() {
     #if DEBUG
-      let count = 100_000  // a million take half a minute without optimisation
+    let count = 100_000  // a million take half a minute without optimisation
     #else
-      let count = 1_000_000
+    let count = 1_000_000
     #endif
     var generator = Generator(state: 3)
     var bytes: [UInt8] = []

@@ -73,7 +73,7 @@ extension Optimizer {
       }
     }
     if how.state { adopt(counters, file) }
-    if how.params { poisoned = false }
+    if how.params, how.state { poisoned = false }
     return report
   }
 

@@ -9,6 +9,8 @@ public final class Optimizer {
   var recipe: Recipe
   var tensors: Table<Tensor>
   var names: NameIndex
+  private var elements = 0
+  static let mostElements = Int.max / 64
   var plan: Plan?
   var buffers: Buffers?
   /// Updates applied so far: the step that schedules see.
@@ -52,6 +54,11 @@ public final class Optimizer {
     }
     let tensor = try description.checked(heap)
     do throws(RavineError) {
+      // So that sums over all tensors cannot overflow.
+      guard tensor.count <= Optimizer.mostElements - elements else {
+        throw RavineError(
+          RVN_ERR_SHAPE, "tensor '\(tensor.text)': more elements in all than memory can hold")
+      }
       guard names.find(tensor.text) == nil else {
         throw .name("a tensor called '\(tensor.text)' was added already")
       }
@@ -64,6 +71,7 @@ public final class Optimizer {
     }
     try names.insert(tensor.name, tensor.nameCount)
     try tensors.append(tensor)
+    elements += tensor.count
     return tensors.count - 1
   }
 
