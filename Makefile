@@ -195,7 +195,7 @@ test-python: all examples $(VENV)/done
 
 .PHONY: bench docs
 bench: all $(VENV)/done
-	PYTHONPATH=$(CURDIR)/bindings/python/src RAVINE_BUILD=$(CURDIR)/build bash benchmarks/run.sh
+	PYTHONPATH=$(CURDIR)/bindings/python/src RAVINE_BUILD=$(CURDIR)/build $(PYTHON) benchmarks/bench.py
 
 docs: all $(VENV)/done
 	PYTHONPATH=bindings/python/src $(PYTHON) docs/generate.py
