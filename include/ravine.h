@@ -350,7 +350,8 @@ typedef struct rvn_options {
   void *allocator_user;
   /* Threads: the host's own loop instead of the library's pool; NULL: the pool. A parallel_for
    * that returns before all bodies have run leaves the handle poisoned: the step fails with
-   * RVN_ERR_CALLBACK, and only load and destroy still work. */
+   * RVN_ERR_CALLBACK, and steps and saves with RVN_ERR_STATE until a load of
+   * parameters and state. */
   void (*parallel_for)(void *user, size_t count, rvn_body body, void *context);
   void *parallel_user;
   int32_t threads;  /* as rvn_set_threads, for this handle; -1: as rvn_set_threads says */

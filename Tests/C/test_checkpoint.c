@@ -217,9 +217,11 @@ static void mismatches(void) {
   differs("different param/w: file BF16 [4], handle F32 [4]",
           "different param/w: file BF16 [4], handle F32 [4]\n", adam, 2);
   save_of("sgd(0.1, momentum=0.9); b: adam(0.1)", "w", 4, "b", 3, RVN_F32);
-  differs("missing state/w/v", "missing state/w/v\n", adam, -1);
+  differs("different state/w: file sgd, handle adam", "different state/w: file sgd, handle adam\n", adam, 1);
   save_of(adam, "w", 4, "b", 3, RVN_F32);
-  differs("extra state/w/v", "extra state/w/v\n", "sgd(0.1, momentum=0.9); b: adam(0.1)", 2);
+  differs("different state/w: file adam, handle sgd",
+          "different state/w: file adam, handle sgd\nextra state/w/v\n",
+          "sgd(0.1, momentum=0.9); b: adam(0.1)", 1);
 }
 
 static void parts(void) {
@@ -266,6 +268,16 @@ static void parts(void) {
   rvn_optimizer_destroy(opt);
 }
 
+/* State of the same name and shape means something else to another rule. */
+static void other_rule(void) {
+  rvn_optimizer *opt = create("lion(0.1)");
+  NOTE("other rule");
+  save_of("sgd(0.1, momentum=0.9)", "w", 4, NULL, 0, RVN_F32);
+  CHECK_OK(add(opt, "w", p[2], q[2], 4));
+  CHECK_STATUS(rvn_optimizer_load(opt, path), RVN_ERR_MISMATCH);
+  rvn_optimizer_destroy(opt);
+}
+
 int main(void) {
   int file;
   strcpy(path, "/tmp/ravine-checkpoint-XXXXXX");
@@ -277,6 +289,7 @@ int main(void) {
   other_numbers();
   mismatches();
   parts();
+  other_rule();
   remove(path);
   return finish();
 }

@@ -43,8 +43,23 @@ extension Optimizer {
       if first == nil { first = difference }
       try report.append("\(difference)\n")
     }
+    let foreign = try file.heap.allocate(Bool.self, tensors.count)
+    foreign.initialize(repeating: false, count: tensors.count)
+    for i in 0..<tensors.count where how.state {
+      // State means something to its own rule only, whatever its slots are called.
+      let own = try ruleName(i), other = file.value("rule/\(tensors[i].text)") ?? own
+      if other == own || own == "frozen" { continue }
+      counters.taken[i] = false
+      foreign[i] = true
+      try note("different state/\(tensors[i].text): file \(other), handle \(own)")
+    }
     for i in 0..<items.table.count {
       let item = items.table[i]
+      if item.slot >= 0, foreign[item.tensor] {
+        sources[i] = -1
+        if let k = file.keys.find(try key(item)) { file.records[k].used = true }
+        continue
+      }
       let (source, difference) = try match(item, file)
       sources[i] = wanted(item.slot < 0, how) ? source : -1
       // A tensor's counter belongs to its state, and goes with it.

@@ -79,6 +79,12 @@ extension Optimizer {
     return "state/\(name)/\(try Catalog.shared().rules[rule].declaration.slots[item.slot].name)"
   }
 
+  /// What steps a tensor, as a checkpoint names it.
+  func ruleName(_ i: Int) throws(RavineError) -> Text {
+    let rule = try prepared().groupWork[tensors[i].group].rule
+    return rule < 0 ? "frozen" : Text(try Catalog.shared().rules[rule].declaration.name)
+  }
+
   private func header(_ items: Items) throws(RavineError) -> Document {
     let out = Document(options.allocator)
     try out.append("{\"__metadata__\":{\"format\":\"ravine\",\"version\":\"1\"")
@@ -86,6 +92,7 @@ extension Optimizer {
     try out.append(",\"step\":\"\(step)\",\"skips\":\"\(UInt64(skips))\"")
     for i in 0..<tensors.count {
       try out.append(",\(quoted("step/\(tensors[i].text)")):\"\(tensors[i].t)\"")
+      try out.append(",\(quoted("rule/\(tensors[i].text)")):\"\(try ruleName(i))\"")
     }
     try out.append("}")
     var offset = 0

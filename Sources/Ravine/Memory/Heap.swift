@@ -99,6 +99,7 @@ struct Table<Element: BitwiseCopyable>: ~Copyable {
   }
 
   mutating func append(from source: UnsafePointer<Element>, count n: Int) throws(RavineError) {
+    guard n > 0 else { return }
     try reserve(count + n)
     (base.unsafelyUnwrapped + count).update(from: source, count: n)
     count += n
