@@ -67,10 +67,14 @@ static void *allocate(void *user, size_t size, size_t alignment) {
   (void)user;
   void *memory = NULL;
   if (posix_memalign(&memory, alignment, size) != 0) return NULL;
-  /* The two allocations of this size are m and v; 64 bytes before them belong to the library. */
-  if (size >= data.n * sizeof(float)) {
-    float **array = data.m ? &data.v : &data.m;
-    *array = (float *)((char *)memory + (size - data.n * sizeof(float)));
+  /* m and v come in one piece, or in two. What stands before them belongs to the library. */
+  const size_t bytes = data.n * sizeof(float);
+  char *end = (char *)memory + size;
+  if (size >= 2 * bytes) {
+    data.m = (float *)(end - 2 * bytes);
+    data.v = (float *)(end - bytes);
+  } else if (size >= bytes) {
+    *(data.m ? &data.v : &data.m) = (float *)(end - bytes);
   }
   return memory;
 }

@@ -183,11 +183,6 @@ extension Stepping {
       try expect("clip_norm(1) | lamb", RVN_BF16, bytes: 2 + 12 + 22)
     }
 
-    /// A phase is one pass over memory, however many measurements share it.
-    @Test func measurementsOfOnePhaseReadTheGradientTogether() throws {
-      try expect("finite_guard | clip_norm(1) | adamw", RVN_F32, bytes: 4 + 28)
-      try expect("finite_guard | lamb", RVN_F32, bytes: 16 + 28)
-    }
 
     @Test func tensorsThatAreLeftAloneMoveNothing() throws {
       let found = try moved("clip_norm(1) | adamw; f*: frozen; s: sgd") {

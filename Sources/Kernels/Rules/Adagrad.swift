@@ -30,7 +30,7 @@ struct Adagrad<T: Scalar>: LaneRule {
   }
   #endif
 
-  struct Hyper { var lr, lrDecay, weightDecay, initial, eps, compat: Double }
+  struct Hyper { var lr, lrDecay, weightDecay, initialAccumulatorValue, eps, compat: Double }
   struct State { var sum: T.Lanes }
   static var zero: State { @inline(__always) get { State(sum: .zero) } }
 

@@ -120,6 +120,7 @@ public final class Optimizer {
   /// The plan that holds, or would hold after prepare.
   func currentPlan() throws(RavineError) -> Plan {
     if let plan { return plan }
+    guard tensors.count > 0 else { throw .state("no tensor was added: call rvn_optimizer_add first") }
     return try Plan.make(recipe, tensors, options.allocator)
   }
 

@@ -3,7 +3,7 @@ import CRavine
 /// Limits on recipes, so that hostile text costs little and small objects stay small.
 public enum Limits {
   public static let text = 65_536
-  static let depth = 12
+  static let depth = 10
   static let stages = 32
   static let clauses = 1_024
   static let list = 4_096
