@@ -155,7 +155,8 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
  * patterns match tensors with different values, get fails and says so. set replaces a schedule
  * by the number; flags are 0 and 1. Words ("compat") and lists are fixed at creation.
  * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
- * told), STATE (the change would need other state than was prepared). */
+ * told), RECIPE (a malformed pattern), STATE (the change would need other state than was
+ * prepared). */
 rvn_status rvn_optimizer_get(rvn_optimizer *opt, const char *key, double *value);
 rvn_status rvn_optimizer_set(rvn_optimizer *opt, const char *key, double value);
 
@@ -249,7 +250,7 @@ rvn_status rvn_schedule_create(const char *recipe, rvn_schedule **out);
 
 /* Writes the values at steps first, first + 1, ... first + count - 1. Step 0 is the first update.
  * A schedule is a pure function of the step: this may be called from several threads at once.
- * Errors: ARGUMENT. */
+ * Errors: ARGUMENT (NULL; steps beyond 2^64 - 1). */
 rvn_status rvn_schedule_values(const rvn_schedule *schedule, uint64_t first, size_t count,
                                double *out);
 

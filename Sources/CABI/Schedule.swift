@@ -44,7 +44,11 @@ public func rvn_schedule_values(
       if count == 0 { return }
       throw null("out")
     }
-    for i in 0..<count { out[i] = schedule.value(at: first &+ UInt64(i)) }
+    guard count == 0 || first <= UInt64.max - UInt64(count - 1) else {
+      throw RavineError(
+        RVN_ERR_ARGUMENT, "first is \(first) and count \(count): steps end at \(UInt64.max)")
+    }
+    for i in 0..<count { out[i] = schedule.value(at: first + UInt64(i)) }
   }
 }
 

@@ -51,10 +51,17 @@ const char *ravine_isa_name(void) {
 }
 
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t watched = PTHREAD_ONCE_INIT;
 static int32_t is_made;
+
+/* A fork waits for the maker: in the child there would be nobody to finish. */
+static void before_fork(void) { pthread_mutex_lock(&making); }
+static void after_fork(void) { pthread_mutex_unlock(&making); }
+static void watch_forks(void) { (void)pthread_atfork(before_fork, after_fork, after_fork); }
 
 void ravine_once(int32_t (*make)(void)) {
   if (__atomic_load_n(&is_made, __ATOMIC_ACQUIRE)) return;
+  pthread_once(&watched, watch_forks);
   pthread_mutex_lock(&making);
   if (!is_made) __atomic_store_n(&is_made, make(), __ATOMIC_RELEASE);
   pthread_mutex_unlock(&making);

@@ -1,7 +1,6 @@
 /* An entry point's surroundings: floating-point mode, error text, and the memory that Swift's own
  * small objects come from. The link redirects Swift's posix_memalign and free to the two functions
  * at the end, because Embedded Swift dies when posix_memalign fails. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,29 +61,30 @@ typedef struct header {
 } header;
 
 /* When the allocator says no, small objects come from here, so that the entry point can unwind
- * and fail with RVN_ERR_MEMORY. It empties itself when the last of them is freed. */
+ * and fail with RVN_ERR_MEMORY. It empties itself when the last of them is freed. Without a lock,
+ * which a fork could leave taken: bytes in use in the low half, objects in the high half. */
 static _Alignas(64) unsigned char reserve[1 << 20];
-static size_t reserve_used, reserve_live;
-static pthread_mutex_t reserve_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t reserve_state;
+static const uint64_t one_object = (uint64_t)1 << 32;
 
 static void *take_reserve(size_t size) {
-  void *memory = NULL;
-  pthread_mutex_lock(&reserve_lock);
   size = (size + 63) & ~(size_t)63;
-  if (size <= sizeof reserve - reserve_used) {
-    memory = reserve + reserve_used;
-    reserve_used += size;
-    reserve_live++;
-  }
-  pthread_mutex_unlock(&reserve_lock);
-  return memory;
+  uint64_t old = __atomic_load_n(&reserve_state, __ATOMIC_RELAXED);
+  do {
+    if (size > sizeof reserve - (uint32_t)old) return NULL;
+  } while (!__atomic_compare_exchange_n(&reserve_state, &old, old + one_object + size, 1,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+  return reserve + (uint32_t)old;
 }
 
 static void give_reserve(void *user, void *memory, size_t size, size_t alignment) {
   (void)user, (void)memory, (void)size, (void)alignment;
-  pthread_mutex_lock(&reserve_lock);
-  if (--reserve_live == 0) reserve_used = 0;
-  pthread_mutex_unlock(&reserve_lock);
+  uint64_t old = __atomic_load_n(&reserve_state, __ATOMIC_RELAXED), next;
+  do {
+    next = old - one_object;
+    if (next < one_object) next = 0;
+  } while (!__atomic_compare_exchange_n(&reserve_state, &old, next, 1, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED));
 }
 
 static void give_malloc(void *user, void *memory, size_t size, size_t alignment) {

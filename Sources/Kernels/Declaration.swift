@@ -42,12 +42,14 @@ public struct Parameter: Sendable {
   public let low, high: Double
   public let lowOpen, highOpen: Bool
   public let words: [StaticString]
+  /// The parameter that must not be 0 where this one is not.
+  public let needs: StaticString?
   public let summary: StaticString
 
   public init(
     _ name: StaticString, _ kind: Kind = .number, _ initial: Double? = nil, from low: Double = 0,
     to high: Double = .infinity, lowOpen: Bool = false, highOpen: Bool? = nil,
-    words: [StaticString] = [], _ summary: StaticString
+    words: [StaticString] = [], needs: StaticString? = nil, _ summary: StaticString
   ) {
     self.name = name
     self.kind = kind
@@ -58,6 +60,7 @@ public struct Parameter: Sendable {
     // Infinity itself is allowed only where a parameter says so.
     self.highOpen = highOpen ?? (high == .infinity)
     self.words = words
+    self.needs = needs
     self.summary = summary
   }
 }

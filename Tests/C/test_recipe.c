@@ -96,7 +96,7 @@ static void spelling(void) {
   same("sgd(0.1)#2", "sgd(0.1)");
   same("sgd(1); a: lr=2;", "sgd(1); a: lr=2");
   same("sgd(1); # why\n a,b : lr = 2 # and why\n;\n c: frozen", "sgd(1); a, b: lr=2; c: frozen");
-  same("sgd(1, nesterov=true)", "sgd(1, nesterov=1)");
+  same("sgd(1, momentum=1, nesterov=true)", "sgd(1, momentum=1, nesterov=1)");
   same("sgd(1, nesterov=false)", "sgd(1, nesterov=0)");
   same("sgd(1, decay=\"decoupled\")", "sgd(1, decay=decoupled)");
   same("clip_norm(1, inf) | sgd", "clip_norm(1, p=\"inf\") | sgd");

@@ -90,6 +90,14 @@ struct PlanTests {
       ])
   }
 
+  @Test func whatDoesNotGoTogetherForATensorIsRefused() throws {
+    let model = try Model("sgd(momentum=0.9, nesterov=1); w: momentum=0")
+    try model.add("w", [2])
+    let error = failure { try model.optimizer.prepare() }
+    #expect(error?.status == RVN_ERR_ARGUMENT)
+    #expect(error?.message.string == "sgd.nesterov needs momentum, which is 0")
+  }
+
   @Test func whatWouldNeedOtherStateIsRefusedAfterPrepare() throws {
     let model = try Model("sgd(momentum=0.9)")
     try model.add("w", [2])
@@ -104,7 +112,7 @@ struct PlanTests {
       #expect(error?.status == status, "\(key) = \(value)")
       if status != nil { #expect(try model.optimizer.recipeText() == text) }
     }
-    for clause in ["adam", "momentum=0", "nesterov=1, momentum=0"] {
+    for clause in ["adam", "momentum=0", "dampening=1, momentum=0"] {
       let error = failure { try model.optimizer.override(Array("w".utf8), Array(clause.utf8)) }
       #expect(error?.status == RVN_ERR_STATE, "\(clause)")
     }
@@ -183,6 +191,11 @@ extension Stepping {
       try expect("clip_norm(1) | lamb", RVN_BF16, bytes: 2 + 12 + 22)
     }
 
+    /// A phase is one pass over memory, however many measurements share it.
+    @Test func measurementsOfOnePhaseReadTheGradientTogether() throws {
+      try expect("finite_guard | clip_norm(1) | adamw", RVN_F32, bytes: 4 + 28)
+      try expect("finite_guard | lamb", RVN_F32, bytes: 16 + 28)
+    }
 
     @Test func tensorsThatAreLeftAloneMoveNothing() throws {
       let found = try moved("clip_norm(1) | adamw; f*: frozen; s: sgd") {

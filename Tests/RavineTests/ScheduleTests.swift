@@ -100,6 +100,35 @@ struct ScheduleTests {
     }
   }
 
+  @Test func wrongArgumentsAreRefused() {
+    for (text, fragment) in [
+      ("", "expected a schedule or a number, found the end"), ("nope(1)", "there is no 'nope'"),
+      ("sgd", "expected a schedule or a number, but sgd is a rule"),
+      ("1 2", "expected the end of the schedule, found '2'"), ("1e999", "too large"),
+      ("inf", "constant.value is inf"), ("constant", "constant needs 'value'"),
+      ("linear(1, 2)", "linear needs 'steps'"),
+      ("linear(1, 2, 0)", "linear.steps is 0, which is outside [1, "),
+      ("linear(1, 2, 0.5)", "linear.steps is 0.5"), ("linear(1, 2, -3)", "linear.steps is -3"),
+      ("linear(1, 2, inf)", "linear.steps is inf"),
+      ("linear(1, 2, 2e15)", "linear.steps is 2000000000000000"),
+      ("cosine(1, 1.5)", "cosine.steps is 1.5, which is not a whole number"),
+      ("cosine(inf, 5)", "cosine.value is inf"), ("step(1, 0)", "step.every is 0"),
+      ("step(1, 2, -1)", "step.factor is -1"), ("exponential(1, 0)", "exponential.factor is 0"),
+      ("exponential(1, 0.5, 0)", "exponential.every is 0"),
+      ("exponential(1, 0.5, -1)", "exponential.every is -1"),
+      ("multistep(1, ())", "multistep.at needs one number at least"),
+      ("multistep(1, (2, 1))", "at must rise, but 1 follows 2"),
+      ("multistep(1, (1,), factor=-1)", "multistep.factor is -1"),
+      ("warmup(steps=5)", "warmup needs 'schedule'"), ("warmup(1)", "warmup needs 'steps'"),
+      ("warmup(1, steps=0)", "warmup.steps is 0"), ("warmup(sgd, 5)", "but sgd is a rule"),
+      ("constant(linear(1, 2, 3))", "expected a number for constant.value"),
+    ] {
+      let error = failure { _ = try schedule(text) }
+      let message = error?.message.string ?? "no error"
+      #expect(error?.status == RVN_ERR_RECIPE && message.hasPrefix("schedule:1:"), "\(text)")
+      #expect(message.contains(fragment), "\(text) gives: \(message)")
+    }
+  }
 }
 
 extension Stepping {
@@ -128,5 +157,14 @@ extension Stepping {
       #expect(try model.optimizer.step().step == 3)
     }
 
+    /// State starts where a schedule of `initial_accumulator_value` starts, not at 0.
+    @Test func stateStartsAtTheFirstValueOfASchedule() throws {
+      let model = try Model("adagrad(initial_accumulator_value=constant(0.25))")
+      try model.add("w", [1])
+      try model.optimizer.prepare()
+      var sum = Float(0)
+      try model.optimizer.read(0, "sum", RVN_F32, &sum, 1)
+      #expect(sum == 0.25)
+    }
   }
 }

@@ -18,7 +18,8 @@ struct SGD<T: Scalar>: LaneRule {
       parameters: [
         .lr(1e-3), .momentum(0),
         Parameter("dampening", .number, 0, to: 1, "share of g that m leaves out"),
-        Parameter("nesterov", .flag, 0, to: 1, "look ahead along m; needs momentum"),
+        Parameter(
+          "nesterov", .flag, 0, to: 1, needs: "momentum", "look ahead along m; needs momentum"),
         Parameter("weight_decay", .number, 0, "pull toward zero, in the way that decay says"),
         Parameter(
           "decay", .word, 0, to: 1, words: ["coupled", "decoupled"],

@@ -110,7 +110,6 @@ final class CheckpointFile {
     _ key: UnsafeBufferPointer<UInt8>, into index: inout NameIndex, _ json: JSONReader
   ) throws(RavineError) {
     guard index.find(key) == nil else { throw json.damaged("a name that was not there before") }
-    guard malformedUTF8(Array(key)) == nil else { throw json.damaged("UTF-8 before it") }
     try index.insert(key.baseAddress.unsafelyUnwrapped, key.count)
   }
 

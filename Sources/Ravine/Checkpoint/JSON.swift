@@ -48,7 +48,9 @@ struct JSONReader {
       if c < 32 { throw damaged("a string without control characters") }
       if c == UInt8(ascii: "\\") { try escape() } else { put(c) }
     }
-    return UnsafeBufferPointer(start: strings + start, count: used - start)
+    let string = UnsafeBufferPointer(start: strings + start, count: used - start)
+    guard malformedUTF8(string) == nil else { throw damaged("UTF-8 before it") }
+    return string
   }
 
   private mutating func put(_ c: UInt8) {

@@ -1,5 +1,6 @@
 import CRavine
 import CShims
+import Kernels
 
 /// A worker: takes tasks until there are none.
 func runWorker(_ work: UnsafeMutablePointer<Work>, _ worker: Int) {
@@ -47,17 +48,16 @@ struct Piece {
   func run(_ first: Int, _ blocks: Int) {
     switch work.pointee.phase.kind {
     case .count:
-      measure(Int32(3), 0, first, blocks, into: work.pointee.chainSums)
+      countBytes(gradient: blocks, first)
+      measure(Measurement.nonfinite.rawValue, 0, first, blocks, into: work.pointee.chainSums)
     case .measure:
-      for k in 0..<work.pointee.stageCount {
-        let stage = work.pointee.stages[k]
-        if stage.measurement >= 0, stage.phase == work.pointee.phase.number {
-          let sums = work.pointee.chainSums + stage.column * work.pointee.blocks
-          measure(stage.measurement, k, first, blocks, into: sums)
-        }
-      }
-      if work.pointee.phase.ruleMeasures, group.pointee.measures > 0 {
-        for block in first..<first + blocks { measureRule(block) }
+      // In runs that stay in the cache: what is measured in one phase is read from memory once.
+      var at = first
+      while at < first + blocks {
+        let run = min(Piece.cached, first + blocks - at)
+        countBytes(gradient: run, at)
+        measureAll(at, run)
+        at += run
       }
     case .update:
       if direct, !work.pointee.reporting {
@@ -65,6 +65,22 @@ struct Piece {
       } else {
         for block in first..<first + blocks { update(block, 1) }
       }
+    }
+  }
+
+  /// Blocks of Double that a second-level cache holds beside other things.
+  private static let cached = 16
+
+  private func measureAll(_ first: Int, _ blocks: Int) {
+    for k in 0..<work.pointee.stageCount {
+      let stage = work.pointee.stages[k]
+      if stage.measurement >= 0, stage.phase == work.pointee.phase.number {
+        let sums = work.pointee.chainSums + stage.column * work.pointee.blocks
+        measure(stage.measurement, k, first, blocks, into: sums)
+      }
+    }
+    if work.pointee.phase.ruleMeasures, group.pointee.measures > 0 {
+      for block in first..<first + blocks { measureRule(block) }
     }
   }
 
@@ -130,7 +146,6 @@ struct Piece {
     let kernel = work.pointee.kernels.measure[2 * Int(measurement) + wide].unsafelyUnwrapped
     let out = sums + tensor.pointee.firstBlock
     var block = first
-    countBytes(gradient: blocks, first)
     if unchanged(before: stage), tensor.pointee.gradType == (wide == 1 ? RVN_F64 : RVN_F32) {
       let whole = min(blocks, tensor.pointee.count / RAVINE_BLOCK - first)
       if whole > 0 {
@@ -165,7 +180,6 @@ struct Piece {
   private func measureRule(_ block: Int) {
     let (g, factor) = gradient(block, upTo: work.pointee.stageCount)
     let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
-    countBytes(gradient: 1, block)
     countBytes(parameters: 1, block, times: 1)
     let sums =
       work.pointee.ruleSums + (tensor.pointee.firstBlock + block) * Int(RAVINE_MAX_MEASURES)

@@ -82,6 +82,7 @@ extension Optimizer {
       try adopt(next)
     } else {
       try assign(x, to: parameter, stage, in: &next)
+      try next.checkLength()
       try plan?.update(next)
       try checkMemory()
       recipe = next
@@ -133,6 +134,7 @@ extension Optimizer {
 
   /// Takes another recipe, if the state that was prepared fits it.
   private func adopt(_ next: Recipe) throws(RavineError) {
+    try next.checkLength()
     guard let plan else {
       try checkMemory()
       recipe = next

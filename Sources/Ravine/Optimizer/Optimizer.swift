@@ -120,7 +120,9 @@ public final class Optimizer {
   /// The plan that holds, or would hold after prepare.
   func currentPlan() throws(RavineError) -> Plan {
     if let plan { return plan }
-    guard tensors.count > 0 else { throw .state("no tensor was added: call rvn_optimizer_add first") }
+    guard tensors.count > 0 else {
+      throw .state("no tensor was added: call rvn_optimizer_add first")
+    }
     return try Plan.make(recipe, tensors, options.allocator)
   }
 
@@ -142,7 +144,7 @@ public final class Optimizer {
   private func initial(_ d: Declaration, _ slot: Int, _ group: Group) throws(RavineError) -> Double
   {
     guard let name = d.slots[slot].initial, let k = d.index(of: Text(name)) else { return 0 }
-    return group.resolved.rule.values[k].constant ?? 0
+    return try Source(group.resolved.rule.values[k], d.parameters[k], owner: d.name).value(at: 0)
   }
 
   private func fill(_ memory: UnsafeMutableRawPointer, _ tensor: Tensor, _ value: Double) {

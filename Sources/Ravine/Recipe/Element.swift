@@ -30,6 +30,18 @@ struct Element {
   var declaration: Declaration {
     get throws(RavineError) { try Catalog.shared().entries[entry].declaration }
   }
+
+  /// Why its values do not go together, or nil.
+  func conflict() throws(RavineError) -> Text? {
+    let d = try declaration
+    for (k, p) in d.parameters.enumerated() {
+      guard let other = p.needs, let j = d.index(of: Text(other)) else { continue }
+      if values[k].constant != 0, values[j].constant == 0 {
+        return "\(d.name).\(p.name) needs \(other), which is 0"
+      }
+    }
+    return nil
+  }
 }
 
 /// A clause: for some tensors other arguments, another rule, or none.
@@ -80,6 +92,9 @@ extension Recipe {
         for a in assignments { try apply(a, to: &out, clause: clauses[i]) }
       }
       try checkMemory()
+    }
+    for element in out.stages + [out.rule] {
+      if let reason = try element.conflict() { throw .argument(reason) }
     }
     return out
   }

@@ -106,28 +106,13 @@ struct Lexer {
   mutating func number() throws(RavineError) -> Double? {
     skipSpace()
     let start = at
-    guard let parsed = Numbers.parse(text, from: at) else { return nil }
+    guard let parsed = Numbers.parse(text, from: at, suffixes: true) else { return nil }
     at += parsed.length
     if parsed.tooLarge { throw error(start, "the number is too large for 64 bits") }
-    var value = parsed.value
-    if at < text.count {
-      switch text[at] {
-      case UInt8(ascii: "k"): value *= 1e3
-      case UInt8(ascii: "M"): value *= 1e6
-      case UInt8(ascii: "G"): value *= 1e9
-      case UInt8(ascii: "%"): value /= 100
-      default:
-        if isNameByte(text[at]) {
-          throw error(start, "a number ends in letters that mean nothing; k, M, G and % are known")
-        }
-        return value
-      }
-      at += 1
-      if at < text.count, isNameByte(text[at]) {
-        throw error(start, "a number ends in letters that mean nothing; k, M, G and % are known")
-      }
+    if at < text.count, isNameByte(text[at]) {
+      throw error(start, "a number ends in letters that mean nothing; k, M, G and % are known")
     }
-    return value
+    return parsed.value
   }
 
   /// Up to a closing quote.

@@ -25,7 +25,7 @@ struct Parser {
       recipe.clauses.append(Clause(patterns: patterns, change: try parser.change(recipe)))
     }
     if !parser.lexer.atEnd { throw parser.lexer.expected("'|', ';' or the end") }
-    try checkMemory()
+    try recipe.checkLength()
     return recipe
   }
 
@@ -52,8 +52,12 @@ struct Parser {
   static func schedule(_ text: [UInt8]) throws(RavineError) -> Element {
     var parser = try Parser(text, "schedule")
     let element: Element
+    parser.lexer.skipSpace()
+    let place = parser.lexer.at
     if let number = try parser.lexer.number() {
-      let entry = try parser.entry("constant", .schedule, at: 0)
+      let entry = try parser.entry("constant", .schedule, at: place)
+      let declaration = entry.entry.declaration
+      try parser.check(number, declaration.parameters[0], Text(declaration.name), place)
       element = Element(
         entry: entry.index, row: entry.entry.row, values: [.number(number)], given: [true])
     } else {
@@ -142,6 +146,7 @@ struct Parser {
           place, "\(d.name) needs '\(d.parameters[k].name)': \(d.parameters[k].summary)")
       }
     }
+    if let reason = try element.conflict() { throw lexer.error(place, reason) }
     if d.kind == .schedule {
       do { _ = try curve(of: element) } catch {
         if error.status == RVN_ERR_MEMORY { throw error }

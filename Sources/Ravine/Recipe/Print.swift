@@ -1,3 +1,4 @@
+import CRavine
 import Kernels
 
 /// The canonical form: all values, defaults included, as text that parses to the same.
@@ -24,6 +25,19 @@ func print(_ recipe: Recipe) throws(RavineError) -> Text {
     try checkMemory()
   }
   return out
+}
+
+extension Recipe {
+  /// Whether it can be read again from its canonical form, which a checkpoint holds.
+  func checkLength() throws(RavineError) {
+    let length = try print(self).bytes.count
+    try checkMemory()
+    guard length <= Limits.text else {
+      throw RavineError(
+        RVN_ERR_RECIPE,
+        "the recipe has \(length) bytes with all defaults written out; \(Limits.text) is the limit")
+    }
+  }
 }
 
 func print(_ element: Element) throws(RavineError) -> Text {

@@ -10,15 +10,17 @@ enum Numbers {
   /// An optional sign, then digits with an optional point and an optional exponent (`5`, `.5`,
   /// `5.`, `5e-1`), or `inf`. What follows is the caller's: `1e` is 1 of length 1. A number
   /// beyond the largest Double is `tooLarge`, with an infinite value; one below half of the
-  /// smallest is 0.
-  static func parse(_ text: [UInt8], from start: Int = 0) -> Parsed? {
+  /// smallest is 0. With `suffixes`, one of k, M, G and % belongs to it and moves the point, so
+  /// that 1.1k is the Double nearest to 1100.
+  static func parse(_ text: [UInt8], from start: Int = 0, suffixes: Bool = false) -> Parsed? {
     var scanner = Scanner(text: text, position: start)
     let negative = scanner.skip(UInt8(ascii: "-"))
     if !negative { _ = scanner.skip(UInt8(ascii: "+")) }
     if scanner.skipInfinity() {
       return (negative ? -.infinity : .infinity, scanner.position - start, false)
     }
-    guard let decimal = scanner.decimal() else { return nil }
+    guard var decimal = scanner.decimal() else { return nil }
+    if suffixes { decimal.exponent += scanner.suffix() }
     let value = decimal.nearest(in: text)
     let length = scanner.position - start
     return (negative ? -value : value, length, value == .infinity)
@@ -104,6 +106,20 @@ enum Numbers {
         position += 1
       }
       return negative ? -size : size
+    }
+
+    /// The power of ten that a suffix stands for.
+    mutating func suffix() -> Int {
+      let power: Int
+      switch peek() {
+      case UInt8(ascii: "k"): power = 3
+      case UInt8(ascii: "M"): power = 6
+      case UInt8(ascii: "G"): power = 9
+      case UInt8(ascii: "%"): power = -2
+      default: return 0
+      }
+      position += 1
+      return power
     }
   }
 }

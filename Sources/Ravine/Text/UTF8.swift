@@ -1,5 +1,5 @@
 /// The first place where bytes are not well-formed UTF-8; nil: they are.
-func malformedUTF8(_ s: [UInt8]) -> Int? {
+func malformedUTF8<S: RandomAccessCollection<UInt8>>(_ s: S) -> Int? where S.Index == Int {
   var i = 0
   while i < s.count {
     guard let length = characterLength(s, i) else { return i }
@@ -9,7 +9,8 @@ func malformedUTF8(_ s: [UInt8]) -> Int? {
 }
 
 /// Bytes of the character at i, if it is well-formed (Unicode 15, table 3-7).
-private func characterLength(_ s: [UInt8], _ i: Int) -> Int? {
+private func characterLength<S: RandomAccessCollection<UInt8>>(_ s: S, _ i: Int) -> Int?
+where S.Index == Int {
   let first = s[i]
   if first < 0x80 { return 1 }
   let (length, low, high): (Int, UInt8, UInt8)
