@@ -17,6 +17,7 @@ help:
 	@echo 'make             the library: build/libravine.so.0, libravine.a, ravine.h, ravine.pc'
 	@echo 'make demo        build it, train a network on handwritten digits from C, then from Python'
 	@echo 'make test        every test'
+	@echo 'make test-fuzz   only the fuzzers of recipes and checkpoints, SECONDS=$(SECONDS) each'
 	@echo 'make bench       ratios against the same memory traffic, numpy, torch and optax'
 	@echo 'make docs        the reference page and the README table, from the catalog'
 	@echo 'make install     into PREFIX ($(PREFIX)); make uninstall takes it away again'
@@ -160,7 +161,7 @@ $(eval $(call library,build/thread,.build-thread,--traits Embedded --sanitize=th
 SWIFT_LIB := $(dir $(RUNTIME))linux
 DISPATCH := -L$(SWIFT_LIB) -ldispatch -lBlocksRuntime -Wl,-rpath,$(SWIFT_LIB)
 
-.PHONY: test test-swift test-c test-sanitizers test-aarch64 test-python
+.PHONY: test test-swift test-c test-sanitizers test-aarch64 test-python test-fuzz
 test: | tools
 	@$(MAKE) --no-print-directory all examples $(VENV)/done
 	@$(MAKE) --no-print-directory test-swift
@@ -168,6 +169,7 @@ test: | tools
 	@$(MAKE) --no-print-directory test-python
 	@$(MAKE) --no-print-directory test-aarch64
 	@$(MAKE) --no-print-directory test-sanitizers
+	@$(MAKE) --no-print-directory test-fuzz SECONDS=10
 	@echo "all tests passed"
 
 test-swift:
@@ -184,12 +186,12 @@ test-c: all
 test-sanitizers:
 	@$(MAKE) --no-print-directory build/address/libravine.so.0
 	QUICK=1 bash Tests/C/run.sh build/address build/address/tests clang -g -fuse-ld=lld -fsanitize=address,undefined
-
-# Not yet part of `make test`.
-.PHONY: test-thread
-test-thread:
 	@$(MAKE) --no-print-directory build/thread/libravine.so.0
 	QUICK=1 bash Tests/C/run.sh build/thread build/thread/tests clang -g -fuse-ld=lld -fsanitize=thread $(DISPATCH)
+
+SECONDS ?= 600
+test-fuzz:
+	bash Tests/fuzz/fuzz.sh $(SECONDS)
 
 test-aarch64:
 	@bash Tests/aarch64.sh

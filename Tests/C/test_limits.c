@@ -11,7 +11,7 @@
 enum { N = 300000, MANY = 10000 };
 static float w[N], g[N], wanted[N];
 
-static void in_child(void (*f)(void)) {
+CHECK_UNUSED static void in_child(void (*f)(void)) {
   pid_t child = fork();
   int state = 0;
   if (child == 0) {
@@ -26,7 +26,7 @@ static void in_child(void (*f)(void)) {
 
 /* Tensors that no memory holds: refused when they are added or prepared, and sums over them do not
  * overflow. Their data are never touched. */
-static void monsters(void) {
+CHECK_UNUSED static void monsters(void) {
   int power, i;
   for (power = 40; power <= 62; power++) {
     rvn_optimizer *opt = create("clip_norm(1) | adamw(1)");
@@ -102,7 +102,7 @@ static void most_threads(void) {
 }
 
 /* Where the system gives no threads, fewer do the same. */
-static void no_threads(void) {
+CHECK_UNUSED static void no_threads(void) {
   struct rlimit limit = {1, 1};
   if (geteuid() == 0 && setresuid(65533, 65533, 65533) != 0) return;
   if (setrlimit(RLIMIT_NPROC, &limit) != 0) return;
