@@ -5,8 +5,15 @@ public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
   /// What is worked on at a time: 64 bytes on every machine, which are four SSE registers, two of
   /// AVX2, one of AVX-512.
   associatedtype Lanes: SIMD where Lanes.Scalar == Self
+  // Swift's own operators of lanes go one by one, and what the compiler makes of that is not always
+  // whole again. These are single instructions.
+  static func splat(_ x: Self) -> Lanes
+  static func add(_ a: Lanes, _ b: Lanes) -> Lanes
+  static func subtract(_ a: Lanes, _ b: Lanes) -> Lanes
+  static func multiply(_ a: Lanes, _ b: Lanes) -> Lanes
+  static func divide(_ a: Lanes, _ b: Lanes) -> Lanes
   static func squareRoots(_ x: Lanes) -> Lanes
-  /// x where a > b, y elsewhere. (Swift's own comparisons of generic lanes go one by one.)
+  /// x where a > b, y elsewhere.
   static func choose(_ a: Lanes, greaterThan b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes
   /// x where a == b, y elsewhere.
   static func choose(_ a: Lanes, equalTo b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes
@@ -18,6 +25,16 @@ public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
 
 extension Float: Scalar {
   public typealias Lanes = SIMD16<Float>
+  @inline(__always)
+  public static func splat(_ x: Self) -> Lanes { ravine_splat_f32(x) }
+  @inline(__always)
+  public static func add(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_add_f32(a, b) }
+  @inline(__always)
+  public static func subtract(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_subtract_f32(a, b) }
+  @inline(__always)
+  public static func multiply(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_multiply_f32(a, b) }
+  @inline(__always)
+  public static func divide(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_divide_f32(a, b) }
   @inline(__always)
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f32(x) }
   @inline(__always)
@@ -40,6 +57,16 @@ extension Float: Scalar {
 
 extension Double: Scalar {
   public typealias Lanes = SIMD8<Double>
+  @inline(__always)
+  public static func splat(_ x: Self) -> Lanes { ravine_splat_f64(x) }
+  @inline(__always)
+  public static func add(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_add_f64(a, b) }
+  @inline(__always)
+  public static func subtract(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_subtract_f64(a, b) }
+  @inline(__always)
+  public static func multiply(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_multiply_f64(a, b) }
+  @inline(__always)
+  public static func divide(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_divide_f64(a, b) }
   @inline(__always)
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f64(x) }
   @inline(__always)
@@ -66,7 +93,41 @@ func storeLanes<T: Scalar>(_ x: T.Lanes, _ p: UnsafeMutablePointer<T>) {
   UnsafeMutableRawPointer(p).storeBytes(of: x, as: T.Lanes.self)
 }
 
-// What a rule may call, beside + - * /.
+// What a rule may use.
+
+/// The protocol, where `Scalar` is SIMD's own.
+public typealias LaneScalar = Scalar
+
+extension SIMD where Scalar: LaneScalar, Scalar.Lanes == Self {
+  @inline(__always)
+  static func + (a: Self, b: Self) -> Self { Scalar.add(a, b) }
+  @inline(__always)
+  static func + (a: Self, b: Scalar) -> Self { Scalar.add(a, Scalar.splat(b)) }
+  @inline(__always)
+  static func + (a: Scalar, b: Self) -> Self { Scalar.add(Scalar.splat(a), b) }
+  @inline(__always)
+  static func - (a: Self, b: Self) -> Self { Scalar.subtract(a, b) }
+  @inline(__always)
+  static func - (a: Self, b: Scalar) -> Self { Scalar.subtract(a, Scalar.splat(b)) }
+  @inline(__always)
+  static func - (a: Scalar, b: Self) -> Self { Scalar.subtract(Scalar.splat(a), b) }
+  @inline(__always)
+  static func * (a: Self, b: Self) -> Self { Scalar.multiply(a, b) }
+  @inline(__always)
+  static func * (a: Self, b: Scalar) -> Self { Scalar.multiply(a, Scalar.splat(b)) }
+  @inline(__always)
+  static func * (a: Scalar, b: Self) -> Self { Scalar.multiply(Scalar.splat(a), b) }
+  @inline(__always)
+  static func / (a: Self, b: Self) -> Self { Scalar.divide(a, b) }
+  @inline(__always)
+  static func / (a: Self, b: Scalar) -> Self { Scalar.divide(a, Scalar.splat(b)) }
+  @inline(__always)
+  static func / (a: Scalar, b: Self) -> Self { Scalar.divide(Scalar.splat(a), b) }
+  @inline(__always)
+  static func += (a: inout Self, b: Self) { a = a + b }
+  @inline(__always)
+  static func -= (a: inout Self, b: Self) { a = a - b }
+}
 
 @inline(__always)
 func squareRoot<L: SIMD>(_ x: L) -> L where L.Scalar: Scalar, L.Scalar.Lanes == L {
@@ -90,8 +151,8 @@ where L.Scalar: Scalar, L.Scalar.Lanes == L {
 /// 1, 0 or -1, and 0 for NaN.
 @inline(__always)
 func sign<L: SIMD>(_ x: L) -> L where L.Scalar: Scalar, L.Scalar.Lanes == L {
-  let negative = choose(L.zero, greaterThan: x, L(repeating: -1), else: L.zero)
-  return choose(x, greaterThan: L.zero, L(repeating: 1), else: negative)
+  let negative = choose(L.zero, greaterThan: x, L.Scalar.splat(-1), else: L.zero)
+  return choose(x, greaterThan: L.zero, L.Scalar.splat(1), else: negative)
 }
 
 /// The greater of each pair, by comparison; a NaN in `a` is lost, one in `b` stays.

@@ -28,7 +28,7 @@ enum Maximum: Fold {
   /// A NaN counts as infinity, so that it is not lost.
   @inline(__always)
   static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> {
-    choose(x, equalTo: x, ravine_magnitude(x), else: SIMD8(repeating: .infinity))
+    choose(x, equalTo: x, ravine_magnitude(x), else: Double.splat(.infinity))
   }
   @inline(__always)
   static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { maximum(b, a) }
@@ -40,7 +40,7 @@ enum Nonfinite: Fold {
   /// x - x is 0, and NaN for NaN and infinity.
   @inline(__always)
   static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> {
-    choose(x - x, equalTo: .zero, .zero, else: SIMD8(repeating: 1))
+    choose(x - x, equalTo: .zero, .zero, else: Double.splat(1))
   }
 }
 

@@ -12,6 +12,15 @@ typedef uint32_t ravine_u32x16 __attribute__((ext_vector_type(16)));
 typedef int32_t ravine_i32x16 __attribute__((ext_vector_type(16)));
 typedef int64_t ravine_i64x8 __attribute__((ext_vector_type(8)));
 
+#define RAVINE_ARITHMETIC(type, lanes, suffix)                                                    \
+  RAVINE_LANES lanes ravine_splat_##suffix(type x) { return (lanes)x; }                           \
+  RAVINE_LANES lanes ravine_add_##suffix(lanes a, lanes b) { return a + b; }                      \
+  RAVINE_LANES lanes ravine_subtract_##suffix(lanes a, lanes b) { return a - b; }                 \
+  RAVINE_LANES lanes ravine_multiply_##suffix(lanes a, lanes b) { return a * b; }                 \
+  RAVINE_LANES lanes ravine_divide_##suffix(lanes a, lanes b) { return a / b; }
+RAVINE_ARITHMETIC(float, ravine_f32x16, f32)
+RAVINE_ARITHMETIC(double, ravine_f64x8, f64)
+
 RAVINE_LANES ravine_f32x16 ravine_sqrt_f32(ravine_f32x16 x) { return __builtin_elementwise_sqrt(x); }
 RAVINE_LANES ravine_f64x8 ravine_sqrt_f64(ravine_f64x8 x) { return __builtin_elementwise_sqrt(x); }
 RAVINE_LANES ravine_f64x8 ravine_magnitude(ravine_f64x8 x) { return __builtin_elementwise_abs(x); }
