@@ -1,5 +1,8 @@
 import CShims
 
+/// How far ahead memory is asked for, in elements.
+private let ahead = 1024
+
 /// Runs one rule over `count` elements, a group of lanes at a time; with `sums`, also adds up the squares
 /// of the gradient as it came and of the update.
 ///
@@ -18,6 +21,9 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
   var i = 0
   while i < count {
+    ravine_prefetch(p + (i &+ ahead))
+    ravine_prefetch(g + (i &+ ahead))
+    state.prefetch(i &+ ahead)
     var s = state.load(i)
     let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
     let new = rule.apply(old, gradient * factor, &s)
@@ -109,6 +115,11 @@ struct Slots<R: LaneRule> {
       }
     }
     return s
+  }
+
+  @inline(__always)
+  func prefetch(_ i: Int) {
+    for k in 0..<Self.count { ravine_prefetch(at(k, i)) }
   }
 
   @inline(__always)
