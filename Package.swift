@@ -30,6 +30,7 @@ let common: [SwiftSetting] = [
     "-wmo", "-Xcc", "-ffp-contract=off", "-Xcc", "-fno-math-errno", "-Xfrontend",
     "-function-sections",
   ]),
+  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 /// The loops are in the kernels; the rest is better small.
 let small: [SwiftSetting] = [.unsafeFlags(["-Osize"], .when(configuration: .release))]

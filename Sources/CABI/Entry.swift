@@ -29,13 +29,10 @@ private func say(_ message: Text) {
 func null(_ what: StaticString) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
 
 /// A handle's object, if the pointer is one: a magic word catches most that are not.
-func object(_ handle: OpaquePointer?) throws(RavineError) -> Optimizer {
-  guard let handle else { throw null("the optimizer") }
-  let box = Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
-  guard box.magic == Handle.magic else {
-    throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not an optimizer, or it was destroyed")
+private func find(_ handle: OpaquePointer) -> Optimizer? {
+  Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(handle))._withUnsafeGuaranteedRef {
+    $0.magic == Handle.magic ? $0.optimizer : nil
   }
-  return box.optimizer
 }
 
 final class Handle {
@@ -47,10 +44,13 @@ final class Handle {
 
 /// Runs an entry point of a handle, with its memory.
 func with(_ handle: OpaquePointer?, _ body: (Optimizer) throws(RavineError) -> Void) -> rvn_status {
-  var found: Optimizer?
-  let status = enter(nil) { () throws(RavineError) in found = try object(handle) }
-  guard let found else { return status }
-  return enter(found.allocator) { () throws(RavineError) in try body(found) }
+  guard let handle, let optimizer = find(handle) else {
+    return enter(nil) { () throws(RavineError) in
+      guard handle != nil else { throw null("the optimizer") }
+      throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not an optimizer, or it was destroyed")
+    }
+  }
+  return enter(optimizer.allocator) { () throws(RavineError) in try body(optimizer) }
 }
 
 /// Bytes of a C string, at most one more than a recipe may have: what is longer is refused by

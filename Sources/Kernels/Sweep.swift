@@ -1,8 +1,5 @@
 import CShims
 
-/// How far ahead memory is asked for, in elements.
-private let ahead = 1024
-
 /// Runs one rule over `count` elements, a group of lanes at a time; with `sums`, also adds up the squares
 /// of the gradient as it came and of the update.
 ///
@@ -15,7 +12,7 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let g = call.pointee.g.assumingMemoryBound(to: R.T.self)
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
-  let count = call.pointee.count
+  let count = call.pointee.count, ahead = call.pointee.ahead
   let sums = call.pointee.sums
   let valid = call.pointee.valid
   var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero

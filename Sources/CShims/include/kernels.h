@@ -23,6 +23,7 @@ typedef struct ravine_rule_call {
   void *const *state;    /* one array a slot, of the arithmetic type */
   const intptr_t *masks; /* one a slot: -1, or 0 for a slot that is one dummy group */
   size_t count;
+  size_t ahead;          /* memory is asked for so many elements ahead */
   size_t valid;          /* elements that are not padding: sums leave the rest out */
   double *sums;          /* sweep: NULL, or to receive the sums of squares of g and of the update;
                             measure: one for each measurement */

@@ -72,8 +72,8 @@ struct AdamMoments<T: Scalar> {
   init(
     _ beta1: Double, _ beta2: Double, _ eps: Double, amsgrad: Bool, corrected: Bool, step t: Double
   ) {
-    let correction2 = 1 - Math.pow(beta2, t)
-    correction1 = 1 - Math.pow(beta1, t)
+    let correction2 = biasCorrection(beta2, t)
+    correction1 = biasCorrection(beta1, t)
     a1 = T(1 - beta1)
     b2 = T(beta2)
     a2 = T(1 - beta2)

@@ -34,8 +34,8 @@ struct Lamb<T: Scalar>: MeasuringRule {
     a1 = T(1 - h.beta1)
     b2 = T(h.beta2)
     a2 = T(1 - h.beta2)
-    scale1 = T(1 / (1 - Math.pow(h.beta1, t)))
-    rootScale2 = T(1 / (1 - Math.pow(h.beta2, t)).squareRoot())
+    scale1 = T(1 / biasCorrection(h.beta1, t))
+    rootScale2 = T(1 / biasCorrection(h.beta2, t).squareRoot())
     eps = T(h.eps)
     weightDecay = T(h.weightDecay)
     lr = h.lr

@@ -37,12 +37,13 @@ final class Buffers {
     work.initialize(
       to: Work(
         kernels: try Catalog.shared().kernels, tensors: tensors.base.unsafelyUnwrapped,
+        tensorCount: tensors.count,
         groups: plan.groupWork, stages: plan.stageWork, tasks: tasks.start,
         taskCount: tasks.count, stageCount: 0, scaleRow: try Catalog.shared().stages.count,
         blocks: total, chainSums: try heap.zeros(Double.self, max(1, plan.columns) * total),
         ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),
         reportSums: try heap.zeros(Double.self, 2 * total),
-        scratch: try heap.zeros(UInt8.self, threads * Scratch.size), phase: plan.phases[0],
+        scratch: try heap.zeros(UInt8.self, threads * Scratch.size), phase: plan.phase(0),
         reporting: false, transforming: false, next: 0, finished: 0))
     return Buffers(heap, threads, total, plan.columns, work)
   }

@@ -12,8 +12,8 @@ extension Optimizer {
     let out = Document(options.allocator)
     try out.append("\(try print(recipe))\n")
     try out.append(
-      "\(plan.phases.count) \(plan.phases.count == 1 ? "phase" : "phases") over memory\n")
-    for phase in plan.phases { try out.append(try describe(phase, plan)) }
+      "\(plan.measuring + 1) \(plan.measuring == 0 ? "phase" : "phases") over memory\n")
+    for n in 0...plan.measuring { try out.append(try describe(plan.phase(n), plan)) }
     var parameters = 0, bytes = 0
     for i in 0..<tensors.count {
       let state = try describeState(i, plan)

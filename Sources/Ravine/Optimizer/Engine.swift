@@ -2,6 +2,12 @@ import CRavine
 import CShims
 import Kernels
 
+/// Everything in the caller's thread, whose floating-point mode is in order.
+func runAlone(_ work: UnsafePointer<Work>) {
+  let scratch = Scratch(work, 0)
+  for task in 0..<work.pointee.taskCount { run(work, work.pointee.tasks[task], scratch) }
+}
+
 /// A worker: takes tasks until there are none.
 func runWorker(_ work: UnsafeMutablePointer<Work>, _ worker: Int) {
   let mode = ravine_default_mode()
@@ -19,6 +25,7 @@ private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scrat
   var index = task.tensor, first = task.first, rest = task.blocks
   while rest > 0 {
     let tensor = work.pointee.tensors + index
+    if index + 2 < work.pointee.tensorCount { prefetch(tensor + 2, work) }
     let blocks = min(rest, tensor.pointee.blocks - first)
     if blocks > 0, tensor.pointee.grad != nil {
       Piece(work: work, tensor: tensor, scratch: scratch).run(first, blocks)
@@ -26,6 +33,24 @@ private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scrat
     rest -= blocks
     first = 0
     index += 1
+  }
+}
+
+/// Asks for the beginning of a tensor's arrays: what the hardware sees too late where tensors are small.
+@inline(__always)
+private func prefetch(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Work>) {
+  let bytes = min(tensor.pointee.count * tensor.pointee.lane, 256)
+  let gradientOnly =
+    work.pointee.phase.kind != .update && !work.pointee.phase.ruleMeasures
+  let slots = gradientOnly ? 0 : work.pointee.groups[tensor.pointee.group].slots
+  var at = 0
+  while at < bytes {
+    if let grad = tensor.pointee.grad { ravine_prefetch(grad + at) }
+    if !gradientOnly, let data = tensor.pointee.data { ravine_prefetch(data + at) }
+    for k in 0..<slots {
+      if let array = tensor.pointee.slots.unsafelyUnwrapped[k] { ravine_prefetch(array + at) }
+    }
+    at += 64
   }
 }
 
@@ -60,11 +85,7 @@ struct Piece {
         at += run
       }
     case .update:
-      if direct, !work.pointee.reporting {
-        update(first, blocks)
-      } else {
-        for block in first..<first + blocks { update(block, 1) }
-      }
+      update(first, blocks)
     }
   }
 
@@ -186,24 +207,26 @@ struct Piece {
     call(block, length(block), p, nil, g, factor, sums)
   }
 
-  /// One block, or several whose memory is used as it lies.
+  /// Block by block, or several at once where memory is used as it lies.
   private func update(_ first: Int, _ blocks: Int) {
     var first = first, blocks = blocks
     countBytes(gradient: blocks, first)
     countBytes(parameters: blocks, first, times: 2)
-    if blocks > 1 {
+    if direct, !work.pointee.reporting {
       let end = min((first + blocks) * RAVINE_BLOCK, tensor.pointee.count)
       let whole = end % 16 == 0 ? blocks : blocks - 1
       let n = min(end, (first + whole) * RAVINE_BLOCK) - first * RAVINE_BLOCK
-      let offset = first * RAVINE_BLOCK * tensor.pointee.lane
-      let p = tensor.pointee.data.unsafelyUnwrapped + offset
-      call(
-        first, n, UnsafeRawPointer(p), p, tensor.pointee.grad.unsafelyUnwrapped + offset,
-        chainFactor, nil)
+      if n > 0 {
+        let offset = first * RAVINE_BLOCK * tensor.pointee.lane
+        let p = tensor.pointee.data.unsafelyUnwrapped + offset
+        call(
+          first, n, UnsafeRawPointer(p), p, tensor.pointee.grad.unsafelyUnwrapped + offset,
+          chainFactor, nil)
+      }
       first += whole
       blocks -= whole
     }
-    if blocks == 1 { updateBlock(first) }
+    for block in first..<first + blocks { updateBlock(block) }
   }
 
   private var chainFactor: Double {
@@ -258,7 +281,8 @@ struct Piece {
     }
     var call = ravine_rule_call(
       constants: tensor.pointee.constants, p: p, out: out, g: g, factor: factor,
-      state: scratch.arrays, masks: scratch.masks, count: (n + 15) & ~15, valid: n, sums: sums)
+      state: scratch.arrays, masks: scratch.masks, count: (n + 15) & ~15,
+      ahead: tensor.pointee.count > RAVINE_BLOCK ? RAVINE_BLOCK : 0, valid: n, sums: sums)
     work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
   }
 

@@ -71,8 +71,12 @@ struct Group {
     return try slots() == (try other.slots())
   }
 
-  /// Writes the values that hold at a step.
-  func evaluate(at t: Double, into hyper: UnsafeMutablePointer<Double>) throws(RavineError) {
-    for i in 0..<sources.count { hyper[i] = try sources[i].value(at: t) }
-  }
+}
+
+/// A hyper-parameter that a schedule moves, and where its value goes.
+struct Moving {
+  let source: Source
+  let target: UnsafeMutablePointer<Double>
+
+  func move(to t: Double) throws(RavineError) { target.pointee = try source.value(at: t) }
 }

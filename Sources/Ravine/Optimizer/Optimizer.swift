@@ -10,7 +10,7 @@ public final class Optimizer {
   var tensors: Table<Tensor>
   var names: NameIndex
   private var elements = 0
-  static let mostElements = Int.max / 64
+  static let mostElements = Int.max / 128
   var plan: Plan?
   var buffers: Buffers?
   /// Updates applied so far: the step that schedules see.
@@ -85,9 +85,9 @@ public final class Optimizer {
     let buffers = try Buffers.make(plan, tensors, options)
     let mark = heap.mark()
     do throws(RavineError) {
+      try allocateState(plan)
       var firstBlock = 0
       for i in 0..<tensors.count {
-        try allocateState(i, plan.groups[plan.groupOf[i]])
         tensors[i].group = plan.groupOf[i]
         tensors[i].firstBlock = firstBlock
         firstBlock += tensors[i].blocks
@@ -126,23 +126,36 @@ public final class Optimizer {
     return try Plan.make(recipe, tensors, options.allocator)
   }
 
-  private func allocateState(_ i: Int, _ group: Group) throws(RavineError) {
-    let rule = try Catalog.shared().rules[group.resolved.rule.row]
-    let needed = try group.slots()
-    let slots = try heap.zeros(UnsafeMutableRawPointer?.self, max(1, needed.count))
-    let tensor = tensors[i]
-    for k in 0..<needed.count where needed[k] {
-      let (size, overflow) = tensor.padded.multipliedReportingOverflow(by: tensor.lane)
-      guard !overflow else { throw .memory }
-      slots[k] = try heap.allocate(size)
-      fill(slots[k].unsafelyUnwrapped, tensor, try initial(rule.declaration, k, group))
+  /// In one piece and in the order of the tensors, so that a step over many small ones reads on.
+  private func allocateState(_ plan: Plan) throws(RavineError) {
+    var needed: [[Bool]] = []
+    for group in plan.groups { needed.append(try group.slots()) }
+    try checkMemory()
+    var slotCount = 0, size = 0
+    for i in 0..<tensors.count {
+      let own = needed[plan.groupOf[i]]
+      slotCount += own.count
+      for needs in own where needs { size += tensors[i].padded * tensors[i].lane }
     }
-    tensors[i].slots = slots
-    tensors[i].ownConstants = try heap.allocate(RAVINE_MAX_CONSTANTS)
+    var slots = try heap.zeros(UnsafeMutableRawPointer?.self, slotCount)
+    var memory = try heap.allocate(size)
+    var constants = try heap.allocate(tensors.count * RAVINE_MAX_CONSTANTS)
+    for i in 0..<tensors.count {
+      let tensor = tensors[i], g = plan.groupOf[i]
+      for k in 0..<needed[g].count where needed[g][k] {
+        slots[k] = memory
+        fill(memory, tensor, try initial(k, plan.groups[g]))
+        memory += tensor.padded * tensor.lane
+      }
+      tensors[i].slots = slots
+      tensors[i].ownConstants = constants
+      slots += needed[g].count
+      constants += RAVINE_MAX_CONSTANTS
+    }
   }
 
-  private func initial(_ d: Declaration, _ slot: Int, _ group: Group) throws(RavineError) -> Double
-  {
+  private func initial(_ slot: Int, _ group: Group) throws(RavineError) -> Double {
+    let d = try group.resolved.rule.declaration
     guard let name = d.slots[slot].initial, let k = d.index(of: Text(name)) else { return 0 }
     return try Source(group.resolved.rule.values[k], d.parameters[k], owner: d.name).value(at: 0)
   }

@@ -5,6 +5,7 @@ import Kernels
 /// place when it is whole.
 final class Plan {
   let heap: Heap
+  let catalog: Catalog
   var groups: [Group] = []
   let groupOf: UnsafeMutablePointer<Int>
   let groupWork: UnsafeMutablePointer<GroupWork>
@@ -12,17 +13,23 @@ final class Plan {
   private(set) var stageCount = 0
   /// How many stages measure.
   private(set) var columns = 0
-  private(set) var phases: [Phase] = []
+  /// How many phases measure; the update comes after them.
+  private(set) var measuring = 0
+  /// Whether rules measure, in the last of them.
+  private var rulesMeasure = false
   private(set) var transforming = false
   /// The learning rate of the recipe's own rule: every rule's first parameter.
-  private(set) var rate: Source
+  let rate: UnsafeMutablePointer<Double>
+  /// What changes from step to step.
+  private(set) var moving: [Moving] = []
 
   private init(
-    _ heap: Heap, _ groups: [Group], _ groupOf: UnsafeMutablePointer<Int>,
+    _ heap: Heap, _ catalog: Catalog, _ groups: [Group], _ groupOf: UnsafeMutablePointer<Int>,
     _ groupWork: UnsafeMutablePointer<GroupWork>, _ stageWork: UnsafeMutablePointer<StageWork>,
-    _ rate: Source
+    _ rate: UnsafeMutablePointer<Double>
   ) {
     self.heap = heap
+    self.catalog = catalog
     self.groups = groups
     self.groupOf = groupOf
     self.groupWork = groupWork
@@ -37,9 +44,14 @@ final class Plan {
     let groupOf = try heap.allocate(Int.self, tensors.count)
     let groups = try assign(recipe, tensors, groupOf)
     let plan = Plan(
-      heap, groups, groupOf, try heap.zeros(GroupWork.self, groups.count),
-      try heap.zeros(StageWork.self, recipe.stages.count + 1), try rate(recipe))
+      heap, try Catalog.shared(), groups, groupOf, try heap.zeros(GroupWork.self, groups.count),
+      try heap.zeros(StageWork.self, recipe.stages.count + 1), try heap.zeros(Double.self, 1))
     for g in 0..<groups.count { try plan.prepare(group: g) }
+    for i in 0..<tensors.count {
+      let group = plan.groupWork + groupOf[i]
+      if tensors[i].wide == 1 { group.pointee.uses.1 = true } else { group.pointee.uses.0 = true }
+    }
+    try plan.adopt(groups, recipe)
     try plan.planPhases(recipe)
     try checkMemory()
     return plan
@@ -76,29 +88,31 @@ final class Plan {
   }
 
   private func prepare(group g: Int) throws(RavineError) {
-    let group = groups[g], catalog = try Catalog.shared()
+    let group = groups[g]
     let frozen = group.resolved.frozen
     let rule = catalog.rules[group.resolved.rule.row]
     let stages = group.resolved.stages.count
     groupWork[g] = GroupWork(
       rule: frozen ? -1 : group.resolved.rule.row, slots: rule.declaration.slots.count,
-      measures: frozen ? 0 : rule.declaration.measures.count,
+      measures: frozen ? 0 : rule.declaration.measures.count, uses: (false, false),
       stageConstants: try heap.zeros(UInt8.self, 2 * max(1, stages) * RAVINE_MAX_CONSTANTS),
       ruleConstants: try heap.zeros(UInt8.self, 2 * RAVINE_MAX_CONSTANTS), t: 0,
-      hyper: try heap.zeros(Double.self, group.sources.count))
+      hyper: try heap.zeros(Double.self, group.sources.count),
+      ruleValues: group.resolved.rule.values.count)
   }
 
   /// Independent measurements share a phase; one that comes after a stage that scales by what it
   /// measured needs the next.
   private func planPhases(_ recipe: Recipe) throws(RavineError) {
-    let catalog = try Catalog.shared()
-    var number = 0, measuring = 0, scaled = false
-    try groups[0].evaluate(at: 0, into: groupWork[0].hyper)
+    var number = 0, scaled = false, place = 0
+    try move(to: 0)
     for (k, element) in recipe.stages.enumerated() {
-      let facts = catalog.stages[element.row].facts(hyper(group: 0, stage: k))
       var work = StageWork(
-        row: element.row, transforms: facts.transforms, measurement: -1, scales: facts.scales,
+        row: element.row, place: place, transforms: false, measurement: -1, scales: false,
         phase: -1, column: 0, factor: 1)
+      place += element.values.count
+      let facts = catalog.stages[element.row].facts(groupWork[0].hyper(of: work))
+      (work.transforms, work.scales) = (facts.transforms, facts.scales)
       if let measurement = facts.measures {
         if scaled {
           number += 1
@@ -115,20 +129,20 @@ final class Plan {
       stageWork[k] = work
     }
     stageCount = recipe.stages.count
-    var rules = false
-    for g in 0..<groups.count where groupWork[g].measures > 0 { rules = true }
-    if rules, measuring == 0 || scaled { measuring += 1 }
-    for n in 0..<measuring {
-      phases.append(Phase(kind: .measure, number: n, ruleMeasures: rules && n == measuring - 1))
-    }
-    phases.append(Phase(kind: .update, number: measuring, ruleMeasures: false))
+    for g in 0..<groups.count where groupWork[g].measures > 0 { rulesMeasure = true }
+    if rulesMeasure, measuring == 0 || scaled { measuring += 1 }
   }
 
-  /// The values of a stage's hyper-parameters for a group, in the step in progress.
-  func hyper(group g: Int, stage: Int) -> UnsafeMutablePointer<Double> {
-    var at = groups[g].resolved.rule.values.count
-    for k in 0..<stage { at += groups[g].resolved.stages[k].values.count }
-    return groupWork[g].hyper + at
+  /// Phase n, from 0 to `measuring`.
+  func phase(_ n: Int) -> Phase {
+    Phase(
+      kind: n < measuring ? .measure : .update, number: n,
+      ruleMeasures: rulesMeasure && n == measuring - 1)
+  }
+
+  /// Evaluates the schedules. One that leaves its parameter's range is an error.
+  func move(to t: Double) throws(RavineError) {
+    for m in moving { try m.move(to: t) }
   }
 
   /// Takes new numbers for the same clauses, if the state allows it.
@@ -139,15 +153,23 @@ final class Plan {
       guard try group.fits(next) else { throw Plan.otherState(try next.resolved.rule.declaration) }
       new.append(next)
     }
-    let rate = try Plan.rate(recipe)
-    try checkMemory()
-    groups = new
-    self.rate = rate
+    try adopt(new, recipe)
   }
 
-  private static func rate(_ recipe: Recipe) throws(RavineError) -> Source {
+  /// Takes groups, puts their numbers in place, and notes what moves.
+  private func adopt(_ new: [Group], _ recipe: Recipe) throws(RavineError) {
     let d = try recipe.rule.declaration
-    return try Source(recipe.rule.values[0], d.parameters[0], owner: d.name)
+    let lr = try Source(recipe.rule.values[0], d.parameters[0], owner: d.name)
+    var moving = [Moving(source: lr, target: rate)]
+    for (g, group) in new.enumerated() {
+      for (i, source) in group.sources.enumerated() {
+        moving.append(Moving(source: source, target: groupWork[g].hyper + i))
+      }
+    }
+    try checkMemory()
+    groups = new
+    for m in moving { if case .number(let x) = m.source { m.target.pointee = x } }
+    self.moving = moving.filter { if case .number = $0.source { false } else { true } }
   }
 
   static func otherState(_ d: Declaration) -> RavineError {

@@ -33,25 +33,23 @@ extension Optimizer {
   {
     guard let plan, let buffers else { throw .memory }
     let active = try takeGradients(grads, plan)
-    for g in 0..<plan.groups.count {
-      try plan.groups[g].evaluate(at: Double(step), into: plan.groupWork[g].hyper)
-      plan.groupWork[g].t = 0
-    }
+    try plan.move(to: Double(step))
     var report = StepReport()
     report.step = step
-    report.lr = try plan.rate.value(at: Double(step))
+    report.lr = plan.rate.pointee
     guard active else {
       report.skipped = .noGradient
       return report
     }
-    try makeConstants(plan)
+    makeConstants(plan)
     connect(plan, buffers, reporting)
-    for phase in plan.phases where phase.kind == .measure {
-      try run(phase, buffers)
-      if try conclude(phase, plan, buffers, &report) { return report }
+    for n in 0..<plan.measuring {
+      try run(plan.phase(n), buffers)
+      if try conclude(plan.phase(n), plan, buffers, &report) { return report }
     }
-    try run(plan.phases[plan.phases.count - 1], buffers)
-    for i in 0..<tensors.count where tensors[i].grad != nil { tensors[i].t += 1 }
+    try run(plan.phase(plan.measuring), buffers)
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil { all[i].t += 1 }
     step += 1
     skips = 0
     report.step = step
@@ -63,51 +61,63 @@ extension Optimizer {
   private func takeGradients(_ grads: UnsafeBufferPointer<UnsafeRawPointer?>?, _ plan: Plan)
     throws(RavineError) -> Bool
   {
+    let all = tensors.base.unsafelyUnwrapped
     var active = false
     for i in 0..<tensors.count {
-      let grad = grads == nil ? tensors[i].bound : grads.unsafelyUnwrapped[i]
-      guard ElementType.aligned(grad, tensors[i].gradType) else {
-        throw .argument("tensor '\(tensors[i].text)': its gradient is not aligned to its elements")
+      let grad = grads == nil ? all[i].bound : grads.unsafelyUnwrapped[i]
+      guard ElementType.aligned(grad, all[i].gradType) else {
+        throw .argument("tensor '\(all[i].text)': its gradient is not aligned to its elements")
       }
-      tensors[i].grad = plan.groupWork[tensors[i].group].rule < 0 ? nil : grad
-      active = active || tensors[i].grad != nil
+      all[i].grad = plan.groupWork[all[i].group].rule < 0 ? nil : grad
+      active = active || all[i].grad != nil
     }
     return active
   }
 
   /// The scalars of this step: once for a group, and for tensors that count other steps.
-  private func makeConstants(_ plan: Plan) throws(RavineError) {
-    let catalog = try Catalog.shared()
+  private func makeConstants(_ plan: Plan) {
     for g in 0..<plan.groups.count {
-      for (k, element) in plan.groups[g].resolved.stages.enumerated()
-      where plan.stageWork[k].transforms {
-        for wide in 0..<2 {
-          catalog.stages[element.row].constants[wide](
-            plan.hyper(group: g, stage: k),
-            plan.groupWork[g].stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
+      let group = plan.groupWork + g
+      group.pointee.t = 0
+      for k in 0..<plan.stageCount where plan.stageWork[k].transforms {
+        let stage = plan.stageWork[k]
+        for wide in 0..<2 where wide == 1 ? group.pointee.uses.1 : group.pointee.uses.0 {
+          plan.catalog.stages[stage.row].constants[wide](
+            group.pointee.hyper(of: stage),
+            group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
         }
       }
     }
-    for i in 0..<tensors.count where tensors[i].grad != nil {
-      let g = plan.groupWork + tensors[i].group
-      let t = tensors[i].t + 1, wide = tensors[i].wide
-      if g.pointee.measures == 0 {
-        if g.pointee.t == 0 {
-          g.pointee.t = t
-          for w in 0..<2 {
-            catalog.rules[g.pointee.rule].constants[w](
-              g.pointee.hyper, Double(t), g.pointee.ruleConstants + w * RAVINE_MAX_CONSTANTS)
-          }
-        }
-        if g.pointee.t == t {
-          tensors[i].constants = g.pointee.ruleConstants + wide * RAVINE_MAX_CONSTANTS
-          continue
-        }
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil {
+      let tensor = all + i, group = plan.groupWork + tensor.pointee.group
+      if group.pointee.measures > 0 {
+        tensor.pointee.constants = ownConstants(of: tensor, group, plan)
+        continue
       }
-      let own = tensors[i].ownConstants.unsafelyUnwrapped
-      catalog.rules[g.pointee.rule].constants[wide](g.pointee.hyper, Double(t), own)
-      tensors[i].constants = own
+      if group.pointee.t == 0 { makeConstants(of: group, tensor.pointee.t + 1, plan) }
+      tensor.pointee.constants =
+        group.pointee.t == tensor.pointee.t + 1
+        ? group.pointee.ruleConstants + tensor.pointee.wide * RAVINE_MAX_CONSTANTS
+        : ownConstants(of: tensor, group, plan)
     }
+  }
+
+  private func makeConstants(of group: UnsafeMutablePointer<GroupWork>, _ t: UInt64, _ plan: Plan) {
+    group.pointee.t = t
+    for wide in 0..<2 where wide == 1 ? group.pointee.uses.1 : group.pointee.uses.0 {
+      plan.catalog.rules[group.pointee.rule].constants[wide](
+        group.pointee.hyper, Double(t), group.pointee.ruleConstants + wide * RAVINE_MAX_CONSTANTS)
+    }
+  }
+
+  private func ownConstants(
+    of tensor: UnsafeMutablePointer<Tensor>, _ group: UnsafeMutablePointer<GroupWork>, _ plan: Plan
+  ) -> UnsafeMutableRawPointer {
+    let own = tensor.pointee.ownConstants.unsafelyUnwrapped
+    plan.catalog.rules[group.pointee.rule].constants[tensor.pointee.wide](
+      group.pointee.hyper, Double(tensor.pointee.t + 1), own)
+    return own
   }
 
   private func connect(_ plan: Plan, _ buffers: Buffers, _ reporting: Bool) {
@@ -128,7 +138,7 @@ extension Optimizer {
       runWorker(context.unsafelyUnwrapped.assumingMemoryBound(to: Work.self), worker)
     }
     if buffers.threads == 1 {
-      runWorker(work, 0)
+      runAlone(UnsafePointer(work))
     } else if let host = options.parallelFor {
       host(options.parallelUser, buffers.threads, body, work)
       if ravine_load(&work.pointee.finished) < buffers.threads {
@@ -147,14 +157,14 @@ extension Optimizer {
   private func conclude(
     _ phase: Phase, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
   ) throws(RavineError) -> Bool {
-    let catalog = try Catalog.shared()
     for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
       let stage = plan.stageWork + k
       let total = chainTotal(stage.pointee, buffers)
       let measurement = Measurement(rawValue: stage.pointee.measurement) ?? .squares
       if measurement == .nonfinite, isRaw(k, plan) { report.nonfinite = UInt64(total) }
       if measurement == .squares, isRaw(k, plan) { report.gradNorm = total.squareRoot() }
-      let entry = catalog.stages[stage.pointee.row], hyper = plan.hyper(group: 0, stage: k)
+      let entry = plan.catalog.stages[stage.pointee.row]
+      let hyper = plan.groupWork[0].hyper(of: stage.pointee)
       switch entry.conclude(hyper, total) {
       case .scale(let factor):
         stage.pointee.factor = factor
@@ -179,7 +189,7 @@ extension Optimizer {
       }
       return true
     }
-    if phase.ruleMeasures { settleRules(plan, buffers, catalog) }
+    if phase.ruleMeasures { settleRules(plan, buffers) }
     return false
   }
 
@@ -204,29 +214,31 @@ extension Optimizer {
     let sums = buffers.work.pointee.chainSums + stage.column * buffers.blocks
     let maximum = stage.measurement == Measurement.maximum.rawValue
     var total = 0.0
-    for i in 0..<tensors.count where tensors[i].grad != nil {
-      let own = sums + tensors[i].firstBlock
-      for b in 0..<tensors[i].blocks { total = maximum ? max(total, own[b]) : total + own[b] }
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil {
+      let own = sums + all[i].firstBlock
+      for b in 0..<all[i].blocks { total = maximum ? max(total, own[b]) : total + own[b] }
     }
     return total
   }
 
-  private func settleRules(_ plan: Plan, _ buffers: Buffers, _ catalog: Catalog) {
+  private func settleRules(_ plan: Plan, _ buffers: Buffers) {
     let width = RAVINE_MAX_MEASURES
-    for i in 0..<tensors.count where tensors[i].grad != nil {
-      let group = plan.groupWork[tensors[i].group]
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil {
+      let group = plan.groupWork[all[i].group]
       guard group.measures > 0 else { continue }
-      let sums = buffers.work.pointee.ruleSums + tensors[i].firstBlock * width
+      let sums = buffers.work.pointee.ruleSums + all[i].firstBlock * width
       var total: (Double, Double, Double, Double) = (0, 0, 0, 0)
-      for b in 0..<tensors[i].blocks {
+      for b in 0..<all[i].blocks {
         total.0 += sums[b * width]
         if group.measures > 1 { total.1 += sums[b * width + 1] }
         if group.measures > 2 { total.2 += sums[b * width + 2] }
         if group.measures > 3 { total.3 += sums[b * width + 3] }
       }
       withUnsafeBytes(of: &total) {
-        catalog.rules[group.rule].settle[tensors[i].wide](
-          tensors[i].ownConstants.unsafelyUnwrapped,
+        plan.catalog.rules[group.rule].settle[all[i].wide](
+          all[i].ownConstants.unsafelyUnwrapped,
           $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Double.self))
       }
     }
@@ -237,9 +249,10 @@ extension Optimizer {
   {
     var gradient = 0.0, update = 0.0
     let sums = buffers.work.pointee.reportSums
-    for i in 0..<tensors.count where tensors[i].grad != nil {
-      let own = sums + 2 * tensors[i].firstBlock
-      for b in 0..<tensors[i].blocks {
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil {
+      let own = sums + 2 * all[i].firstBlock
+      for b in 0..<all[i].blocks {
         gradient += own[2 * b]
         update += own[2 * b + 1]
       }
@@ -256,9 +269,10 @@ extension Optimizer {
   private func countNonfinite(_ buffers: Buffers) throws(RavineError) -> UInt64 {
     try run(Phase(kind: .count, number: 0, ruleMeasures: false), buffers)
     var count = 0.0
-    for i in 0..<tensors.count where tensors[i].grad != nil {
-      let own = buffers.work.pointee.chainSums + tensors[i].firstBlock
-      for b in 0..<tensors[i].blocks { count += own[b] }
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil {
+      let own = buffers.work.pointee.chainSums + all[i].firstBlock
+      for b in 0..<all[i].blocks { count += own[b] }
     }
     return UInt64(count)
   }

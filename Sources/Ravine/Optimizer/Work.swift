@@ -5,6 +5,8 @@ import CShims
 struct StageWork: BitwiseCopyable {
   /// Row in the table of stage kernels.
   var row: Int
+  /// Where its values begin among those of all stages.
+  var place: Int
   var transforms: Bool
   /// Row in the table of measuring kernels; -1: measures nothing.
   var measurement: Int32
@@ -23,6 +25,8 @@ struct GroupWork: BitwiseCopyable {
   var rule: Int
   var slots: Int
   var measures: Int
+  /// Whether some of its tensors are stepped in Float, and in Double.
+  var uses: (Bool, Bool)
   /// Two (Float, Double) for each stage, of RAVINE_MAX_CONSTANTS bytes.
   var stageConstants: UnsafeMutableRawPointer
   /// Two (Float, Double), for the step count `t`.
@@ -30,6 +34,12 @@ struct GroupWork: BitwiseCopyable {
   var t: UInt64
   /// Values of all hyper-parameters in this step: of the rule first, then of each stage.
   var hyper: UnsafeMutablePointer<Double>
+  /// How many of them are the rule's.
+  var ruleValues: Int
+
+  func hyper(of stage: StageWork) -> UnsafeMutablePointer<Double> {
+    hyper + ruleValues + stage.place
+  }
 }
 
 /// A run of blocks: what a worker takes at a time.
@@ -54,6 +64,7 @@ struct Phase: BitwiseCopyable {
 struct Work: BitwiseCopyable {
   var kernels: ravine_kernels
   var tensors: UnsafeMutablePointer<Tensor>
+  var tensorCount: Int
   var groups: UnsafeMutablePointer<GroupWork>
   var stages: UnsafeMutablePointer<StageWork>
   var tasks: UnsafePointer<TaskWork>
