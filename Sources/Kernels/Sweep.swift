@@ -1,7 +1,7 @@
 import CShims
 
-/// Runs one rule over `count` elements, a group of lanes at a time; with `sums`, also adds up the squares
-/// of the gradient as it came and of the update.
+/// Runs one rule over `count` elements, a group of lanes at a time; with `sums`, also adds up the
+/// squares of the gradient as it came and of the update, for each block by itself.
 ///
 /// Never inlined: calls inside a C thunk are not optimised as usual, and would stay calls.
 @inline(never)
@@ -13,28 +13,32 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
   let count = call.pointee.count, ahead = call.pointee.ahead
-  let sums = call.pointee.sums
   let valid = call.pointee.valid
-  var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
+  var sums = call.pointee.sums
   var i = 0
   while i < count {
-    ravine_prefetch(p + (i &+ ahead))
-    ravine_prefetch(g + (i &+ ahead))
-    state.prefetch(i &+ ahead)
-    var s = state.load(i)
-    let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
-    let new = rule.apply(old, gradient * factor, &s)
-    if sums != nil {
-      addSquares(R.T.self, gradient, valid: valid &- i, to: &gradients)
-      addSquares(R.T.self, old - new, valid: valid &- i, to: &updates)
+    let end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
+    var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
+    while i < end {
+      ravine_prefetch(p + (i &+ ahead))
+      ravine_prefetch(g + (i &+ ahead))
+      state.prefetch(i &+ ahead)
+      var s = state.load(i)
+      let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
+      let new = rule.apply(old, gradient * factor, &s)
+      if sums != nil {
+        addSquares(R.T.self, gradient, valid: valid &- i, to: &gradients)
+        addSquares(R.T.self, old - new, valid: valid &- i, to: &updates)
+      }
+      storeLanes(new, out + i)
+      state.store(s, i)
+      i &+= R.T.Lanes.scalarCount
     }
-    storeLanes(new, out + i)
-    state.store(s, i)
-    i &+= R.T.Lanes.scalarCount
-  }
-  if let sums {
-    sums[0] = total(gradients)
-    sums[1] = total(updates)
+    if let own = sums {
+      own[0] = total(gradients)
+      own[1] = total(updates)
+      sums = own + 2
+    }
   }
 }
 
@@ -83,14 +87,15 @@ func run<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>?) 
 
 /// The state of a rule as it lies in memory: an array for each slot.
 struct Slots<R: LaneRule> {
-  let arrays: UnsafePointer<UnsafeMutableRawPointer?>
+  let arrays: InlineArray<8, UnsafeMutableRawPointer?>
   /// All ones for an array, zero for the one dummy group of a slot that the recipe does not need.
-  let masks: UnsafePointer<Int>
+  let masks: InlineArray<8, Int>
 
   @inline(__always)
   init(_ call: UnsafePointer<ravine_rule_call>) {
-    arrays = UnsafePointer(call.pointee.state.unsafelyUnwrapped)
-    masks = call.pointee.masks.unsafelyUnwrapped
+    let from = call.pointee.state.unsafelyUnwrapped, of = call.pointee.masks.unsafelyUnwrapped
+    arrays = InlineArray { from[$0] }
+    masks = InlineArray { of[$0] }
   }
 
   @inline(__always)

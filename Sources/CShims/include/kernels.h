@@ -25,8 +25,8 @@ typedef struct ravine_rule_call {
   size_t count;
   size_t ahead;          /* memory is asked for so many elements ahead */
   size_t valid;          /* elements that are not padding: sums leave the rest out */
-  double *sums;          /* sweep: NULL, or to receive the sums of squares of g and of the update;
-                            measure: one for each measurement */
+  double *sums;          /* sweep: NULL, or to receive for each block the sums of squares of g and
+                            of the update; measure: one for each measurement of one block */
 } ravine_rule_call;
 
 typedef void (*ravine_rule_kernel)(const ravine_rule_call *);

@@ -212,7 +212,7 @@ struct Piece {
     var first = first, blocks = blocks
     countBytes(gradient: blocks, first)
     countBytes(parameters: blocks, first, times: 2)
-    if direct, !work.pointee.reporting {
+    if direct {
       let end = min((first + blocks) * RAVINE_BLOCK, tensor.pointee.count)
       let whole = end % 16 == 0 ? blocks : blocks - 1
       let n = min(end, (first + whole) * RAVINE_BLOCK) - first * RAVINE_BLOCK
@@ -221,7 +221,7 @@ struct Piece {
         let p = tensor.pointee.data.unsafelyUnwrapped + offset
         call(
           first, n, UnsafeRawPointer(p), p, tensor.pointee.grad.unsafelyUnwrapped + offset,
-          chainFactor, nil)
+          chainFactor, reportSums(first))
       }
       first += whole
       blocks -= whole
@@ -237,12 +237,14 @@ struct Piece {
     return factor
   }
 
+  private func reportSums(_ block: Int) -> UnsafeMutablePointer<Double>? {
+    guard work.pointee.reporting else { return nil }
+    return work.pointee.reportSums + 2 * (tensor.pointee.firstBlock + block)
+  }
+
   private func updateBlock(_ block: Int) {
     let n = length(block), padded = (n + 15) & ~15
-    var sums: UnsafeMutablePointer<Double>?
-    if work.pointee.reporting {
-      sums = work.pointee.reportSums + 2 * (tensor.pointee.firstBlock + block)
-    }
+    let sums = reportSums(block)
     var raw = 0.0
     if sums != nil, work.pointee.transforming {
       let g = lanes(
