@@ -87,7 +87,7 @@ function say(rule) { if (!((f, rule) in said)) { said[f, rule] = 1; print "isa: 
   if (loop) {
     if (m ~ /^call/ && text !~ /__stack_chk_fail/ && $0 !~ /__stack_chk_fail/) say("a call in a loop")
     if (m ~ /^jmp/ && $0 ~ /R_X86_64/) say("a call in a loop")
-    if (m ~ /^v?u?comis[sd]$/) say("lane by lane")
+    if (m ~ /^v?(u?comis[sd]|(add|sub|mul|div|sqrt|max|min)ss|(mul|div|sqrt)sd)$/) say("lane by lane")
     register = l == 4 ? "%zmm" : l == 3 ? "%ymm" : "%xmm"
     if (index(text, register) && (copies || m ~ /^v?(cvt|(add|sub|mul|div|sqrt|max|min|and|andn|or|xor|cmp)p[sd]|p(add|sub|and|or|xor|sll|srl|tern|mov[sz]x|cmp))/)) vector[f] = 1
   }
