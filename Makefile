@@ -166,8 +166,8 @@ test: | tools
 	@$(MAKE) --no-print-directory all examples $(VENV)/done
 	@$(MAKE) --no-print-directory test-swift
 	@$(MAKE) --no-print-directory test-c
-	@$(MAKE) --no-print-directory test-python
 	@$(MAKE) --no-print-directory test-aarch64
+	@$(MAKE) --no-print-directory test-python
 	@$(MAKE) --no-print-directory test-sanitizers
 	@$(MAKE) --no-print-directory test-fuzz SECONDS=10
 	@echo "all tests passed"
