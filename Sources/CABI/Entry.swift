@@ -28,13 +28,6 @@ private func say(_ message: Text) {
 
 func null(_ what: StaticString) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
 
-/// A handle's object, if the pointer is one: a magic word catches most that are not.
-private func find(_ handle: OpaquePointer) -> Optimizer? {
-  Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(handle))._withUnsafeGuaranteedRef {
-    $0.magic == Handle.magic ? $0.optimizer : nil
-  }
-}
-
 final class Handle {
   static let magic: UInt64 = 0x7261_7669_6e65_6f70
   var magic = Handle.magic
@@ -42,15 +35,20 @@ final class Handle {
   init(_ optimizer: Optimizer) { self.optimizer = optimizer }
 }
 
-/// Runs an entry point of a handle, with its memory.
+/// Runs an entry point of a handle, with its memory. A magic word catches most pointers that are not
+/// handles.
 func with(_ handle: OpaquePointer?, _ body: (Optimizer) throws(RavineError) -> Void) -> rvn_status {
-  guard let handle, let optimizer = find(handle) else {
-    return enter(nil) { () throws(RavineError) in
-      guard handle != nil else { throw null("the optimizer") }
-      throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not an optimizer, or it was destroyed")
-    }
+  guard let handle else {
+    return enter(nil) { () throws(RavineError) in throw null("the optimizer") }
   }
-  return enter(optimizer.allocator) { () throws(RavineError) in try body(optimizer) }
+  return Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(handle))._withUnsafeGuaranteedRef { found in
+    guard found.magic == Handle.magic else {
+      return enter(nil) { () throws(RavineError) in
+        throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not an optimizer, or it was destroyed")
+      }
+    }
+    return enter(found.optimizer.allocator) { () throws(RavineError) in try body(found.optimizer) }
+  }
 }
 
 /// Bytes of a C string, at most one more than a recipe may have: what is longer is refused by
