@@ -220,7 +220,7 @@ typedef struct rvn_load_options {
 /* As rvn_optimizer_load, with options (NULL: strict, params and state). report (text out as in
  * rvn_optimizer_recipe, buf NULL and cap 0 to do without) lists what was missing in the file,
  * extra in the file, or different, one line each: "missing param/w", "extra param/v",
- * "different param/b: file F32 [3], handle F32 [4]". The report never makes the call fail: a
+ * "different param/b: file F32 [3], here F32 [4]". The report never makes the call fail: a
  * text that does not fit is cut, and *needed tells its whole size. */
 rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
                                    const rvn_load_options *options, char *report, size_t cap,

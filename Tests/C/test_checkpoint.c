@@ -210,17 +210,17 @@ static void mismatches(void) {
   save_of(adam, "w", 4, "c", 3, RVN_F32);
   differs("and 5 more", "missing param/b\nmissing state/b/m\nmissing state/b/v\nextra param/c\nextra state/c/m\nextra state/c/v\n", adam, 2);
   save_of(adam, "w", 5, "b", 3, RVN_F32);
-  differs("different param/w: file F32 [5], handle F32 [4]",
-          "different param/w: file F32 [5], handle F32 [4]\ndifferent state/w/m: file F32 [5], handle F32 [4]\n"
-          "different state/w/v: file F32 [5], handle F32 [4]\n", adam, 1);
+  differs("different param/w: file F32 [5], here F32 [4]",
+          "different param/w: file F32 [5], here F32 [4]\ndifferent state/w/m: file F32 [5], here F32 [4]\n"
+          "different state/w/v: file F32 [5], here F32 [4]\n", adam, 1);
   save_of(adam, "w", 4, "b", 3, RVN_BF16);
-  differs("different param/w: file BF16 [4], handle F32 [4]",
-          "different param/w: file BF16 [4], handle F32 [4]\n", adam, 2);
+  differs("different param/w: file BF16 [4], here F32 [4]",
+          "different param/w: file BF16 [4], here F32 [4]\n", adam, 2);
   save_of("sgd(0.1, momentum=0.9); b: adam(0.1)", "w", 4, "b", 3, RVN_F32);
-  differs("different state/w: file sgd, handle adam", "different state/w: file sgd, handle adam\n", adam, 1);
+  differs("different state/w: file sgd, here adam", "different state/w: file sgd, here adam\n", adam, 1);
   save_of(adam, "w", 4, "b", 3, RVN_F32);
-  differs("different state/w: file adam, handle sgd",
-          "different state/w: file adam, handle sgd\nextra state/w/v\n",
+  differs("different state/w: file adam, here sgd",
+          "different state/w: file adam, here sgd\nextra state/w/v\n",
           "sgd(0.1, momentum=0.9); b: adam(0.1)", 1);
 }
 

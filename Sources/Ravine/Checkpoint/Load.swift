@@ -51,7 +51,7 @@ extension Optimizer {
       if other == own || own == "frozen" { continue }
       counters.taken[i] = false
       foreign[i] = true
-      try note("different state/\(tensors[i].text): file \(other), handle \(own)")
+      try note("different state/\(tensors[i].text): file \(other), here \(own)")
     }
     for i in 0..<items.table.count {
       let item = items.table[i]
@@ -138,7 +138,7 @@ extension Optimizer {
     let type = ElementType.name(r.type), own = ElementType.name(item.type)
     return (
       -1,
-      "different \(key): file \(type) \(shape), handle \(own) \(shapeText(tensor.shape, tensor.rank))"
+      "different \(key): file \(type) \(shape), here \(own) \(shapeText(tensor.shape, tensor.rank))"
     )
   }
 

@@ -81,10 +81,22 @@ final class Plan {
     for (c, clause) in recipe.clauses.enumerated()
     where !matched[c] && !clause.patterns.contains(where: { $0.optional }) {
       throw .name(
-        "no tensor matches '\(print(clause.patterns))'; write '?' behind a pattern that may match none"
+        "no tensor matches '\(print(clause.patterns))'\(nearest(clause, tensors)); a pattern that may match none ends in '?'"
       )
     }
     return groups
+  }
+
+  /// The tensor whose name is nearest to a pattern of a clause, as a suggestion.
+  private static func nearest(_ clause: Clause, _ tensors: borrowing Table<Tensor>) -> Text {
+    var names: [Text] = []
+    for i in 0..<min(tensors.count, 256) { names.append(tensors[i].text) }
+    for pattern in clause.patterns {
+      guard case .name(let bytes) = pattern.test else { continue }
+      let near = suggestion(for: Text(bytes), among: names)
+      if !near.isEmpty { return near }
+    }
+    return names.count <= 8 ? "; there are \(list(names))" : Text()
   }
 
   private func prepare(group g: Int) throws(RavineError) {

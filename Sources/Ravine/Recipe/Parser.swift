@@ -79,12 +79,17 @@ struct Parser {
         throw lexer.error(place, "more than \(Limits.stages) stages")
       }
       if let last = chain.last, try last.declaration.kind == .rule {
-        throw lexer.error(place, "\(try last.declaration.name) is a rule and ends the chain")
+        throw lexer.error(
+          place, "\(try last.declaration.name) is a rule and ends the chain; stages stand before it"
+        )
       }
       chain.append(try element([.stage, .rule], "a stage or a rule"))
     } while lexer.take("|")
     let last = try chain[chain.count - 1].declaration
     if last.kind != .rule {
+      if !lexer.atEnd, lexer.peek() != UInt8(ascii: ";") {
+        throw lexer.expected("'|' and a rule after the stage \(last.name)")
+      }
       throw lexer.error(
         lexer.at,
         "the chain ends in the stage \(last.name), but must end in a rule: \(list(try rules))")
@@ -216,8 +221,8 @@ struct Parser {
     case .list: return .list(try numbers(for: p, owner))
     case .flag:
       if let name = lexer.name() {
-        if name == "true" { return .number(1) }
-        if name == "false" { return .number(0) }
+        if name == "true" || name == "True" { return .number(1) }
+        if name == "false" || name == "False" { return .number(0) }
         lexer.rewind(place)
       }
     default: break
@@ -366,6 +371,9 @@ struct Parser {
     guard let name = lexer.name() else {
       throw lexer.expected("'frozen', parameter=value, or a rule")
     }
+    if try Catalog.shared().find(name) == nil, let near = nearFrozen(name) {
+      throw lexer.error(place, near)
+    }
     let (index, entry) = try entry(name, .rule, at: place)
     guard entry.declaration.kind == .rule else {
       throw lexer.error(
@@ -403,6 +411,12 @@ struct Parser {
     } while lexer.take(",")
     return out
   }
+}
+
+/// The sentence for a misspelt "frozen".
+private func nearFrozen(_ name: Text) -> Text? {
+  let near = suggestion(for: name, among: ["frozen"])
+  return near.isEmpty ? nil : "no rule is called '\(name)'\(near)"
 }
 
 /// Whether a stage measures the whole gradient.
@@ -451,5 +465,7 @@ func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -
     }
   }
   let own = try recipe.rule.declaration.name
-  throw .name("\(own) has no parameter '\(key)'\(suggestion(for: key, among: known))")
+  let near = suggestion(for: key, among: known)
+  throw .name(
+    "\(own) has no parameter '\(key)'\(near.isEmpty ? "; there are \(list(known))" : near)")
 }

@@ -2,11 +2,18 @@
 func suggestion(for name: Text, among known: [Text]) -> Text {
   var best = Text(), distance = Int.max
   for candidate in known {
-    let d = editDistance(name.bytes, candidate.bytes)
+    let d = editDistance(lowercase(name.bytes), lowercase(candidate.bytes))
     if d < distance { (best, distance) = (candidate, d) }
   }
-  let near = distance <= max(1, min(name.bytes.count, best.bytes.count) / 2)
+  let shorter = min(name.bytes.count, best.bytes.count)
+  let near = distance <= max(1, shorter / 2) && distance < max(shorter, 2)
   return near ? "; did you mean '\(best)'?" : Text()
+}
+
+private func lowercase(_ text: [UInt8]) -> [UInt8] {
+  var out = text
+  for i in 0..<out.count where out[i] >= 65 && out[i] <= 90 { out[i] += 32 }
+  return out
 }
 
 /// How many letters must be inserted, removed, replaced or swapped with their neighbour.

@@ -117,8 +117,32 @@ def test_wrong_names() -> None:
 
 def test_nothing_to_optimize() -> None:
     for empty in ({}, [], {"layer": {}}):
-        with pytest.raises(rv.StateError):
+        with pytest.raises(rv.ArgumentError, match="params is empty"):
             rv.Optimizer("sgd(0.1)", empty)
+
+
+def test_a_nested_list_has_the_length_of_the_parameters() -> None:
+    layers = [(np.zeros((2, 2)), np.zeros(2)) for _ in range(2)]
+    opt = rv.Optimizer("sgd(1)", layers)
+    grads = [(np.ones((2, 2)), np.ones(2)) for _ in range(2)]
+    with pytest.raises(rv.ArgumentError, match="grads has 1 items for 2; None is one without"):
+        opt.step(grads[:1])
+    with pytest.raises(rv.ArgumentError, match=r"grads\[1\] has 1 items for 2"):
+        opt.step([grads[0], grads[1][:1]])
+    assert (layers[0][0] == 0).all()
+    opt.step([grads[0], (grads[1][0], None)])
+    opt.step([grads[0], None])
+    assert (layers[0][1] == -2).all() and (layers[1][0] == -1).all() and (layers[1][1] == 0).all()
+
+
+def test_the_mend_names_the_dtype_that_is_wanted() -> None:
+    opt = rv.Optimizer("sgd(1)", [np.zeros(3)])
+    with pytest.raises(rv.ElementTypeError, match=r"g = g.astype\(np.float64\)"):
+        opt.step([np.ones(3, int)])
+    with pytest.raises(rv.UsageError, match=r"np.array\(g, dtype=np.float64\)"):
+        opt.step([np.float64(1)])
+    with pytest.raises(rv.UsageError, match="parameter 'w' is None"):
+        rv.Optimizer("sgd(1)", {"w": None})
 
 
 def test_parameters_that_share_memory_are_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
 import pytest
 
 import ravine as rv
@@ -53,3 +54,28 @@ def test_the_sentence_of_the_library_arrives_whole() -> None:
 
 def test_every_failure_is_a_ravine_error() -> None:
     assert all(issubclass(error, rv.RavineError) for error in BY_STATUS.values())
+
+
+def test_what_is_no_setting_cannot_be_assigned() -> None:
+    opt = rv.Optimizer("sgd(1)", [np.zeros(1)])
+    with pytest.raises(AttributeError):
+        opt.lr = 0.5  # type: ignore[attr-defined]
+    with pytest.raises(rv.UsageError, match="takes a number, not a str"):
+        opt.set("lr", "0.1")  # type: ignore[arg-type]
+
+
+def test_names_of_the_package_are_suggested() -> None:
+    with pytest.raises(AttributeError, match="did you mean 'adamw'"):
+        rv.adamW  # noqa: B018
+    with pytest.raises(rv.RecipeError, match="did you mean 'sgd'"):
+        rv.Optimizer("SGD(0.1)", [np.zeros(1)])
+    with pytest.raises(rv.RecipeError, match="did you mean 'frozen'"):
+        rv.Optimizer("sgd; a: frozn", [np.zeros(1)])
+    with pytest.raises(rv.UnknownNameError, match="did you mean 'bias'"):
+        rv.Optimizer("sgd; bais: lr=1", {"bias": np.zeros(1)})
+
+
+def test_state_is_real() -> None:
+    opt = rv.Optimizer("sgd(momentum=0.9)", {"w": np.zeros(2)})
+    with pytest.raises(rv.UsageError, match="complex"):
+        opt.set_state("w", "m", np.ones(2, complex))

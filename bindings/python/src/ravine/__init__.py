@@ -31,6 +31,7 @@ from ._errors import (
     UnknownNameError,
     UnsupportedError,
     UsageError,
+    nearest,
 )
 from ._library import isa, set_threads, shutdown, version
 from ._optimizer import Optimizer
@@ -87,7 +88,8 @@ def __getattr__(name: str) -> Callable[..., Recipe]:
 
     made = None if name.startswith("_") else constructor(name)
     if made is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        near = "" if name.startswith("_") else nearest(name.lower(), __dir__())
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
     globals()[name] = made
     return made
 

@@ -52,23 +52,27 @@ def _dtype_text(dtype: np.dtype[Any]) -> str:
     return f"{dtype}" if dtype.isnative else f"{dtype} (bytes in foreign order)"
 
 
-def check_array(array: object, what: str, name: str, write: bool = False) -> None:
+def check_array(
+    array: object, what: str, name: str, write: bool = False, wanted: str = "float32"
+) -> None:
     """Raises unless it is an array that the library can use in place.
 
-    The message says which, what is wrong, and the one line that mends it.
+    The message says which, what is wrong, and the one line that mends it, to the `wanted` dtype.
     """
     short = name if name.isidentifier() else "array"
+    if array is None:
+        raise UsageError(f"{what} is None, not a numpy array")
     if not isinstance(array, np.ndarray):
         kind = f"{type(array).__module__}.{type(array).__qualname__}".removeprefix("builtins.")
-        if isinstance(array, (list, tuple, dict, int, float)):
-            mend = f"make one first: {short} = np.array({short}, dtype=np.float32)"
+        if isinstance(array, (list, tuple, dict, int, float, np.generic)):
+            mend = f"make one first: {short} = np.array({short}, dtype=np.{wanted})"
         else:
             mend = f"give a view of its memory, such as {short} = np.asarray({short})"
         raise UsageError(f"{what} is a {kind}, not a numpy array; {mend}")
     if hasattr(array, "mask"):
         raise UsageError(f"{what} is a masked array; give its numbers: {short} = {short}.data")
     if not dtype_code(array.dtype):
-        dtype = "np.float32" if array.dtype.isnative else f"{short}.dtype.newbyteorder('=')"
+        dtype = f"np.{wanted}" if array.dtype.isnative else f"{short}.dtype.newbyteorder('=')"
         raise ElementTypeError(
             f"{what} is {_dtype_text(array.dtype)}; {_TYPES}: {short} = {short}.astype({dtype})"
         )
@@ -93,16 +97,24 @@ def address(array: Array) -> int:
 
 
 def flatten(
-    tree: object, what: str, leaves: Any = (), prefix: str = ""
+    tree: object,
+    what: str,
+    leaves: Any = (),
+    prefix: str = "",
+    lengths: dict[str, int] | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Names and arrays of a dict, list or tuple, or of such things inside each other.
 
     Names are the keys, or "0", "1", ... in a list, joined by dots. A name in `leaves` is not
-    looked into.
+    looked into. `lengths` says how long the list before each prefix has to be.
     """
     if isinstance(tree, dict):
         items = iter(tree.items())
     elif isinstance(tree, (list, tuple)):
+        wanted = (lengths or {}).get(prefix, len(tree))
+        if len(tree) != wanted:
+            where = f"{what}[{prefix[:-1]}]" if prefix else what
+            raise ArgumentError(f"{where} has {len(tree)} items for {wanted}; None is one without")
         items = ((str(index), item) for index, item in enumerate(tree))
     else:
         kind = type(tree).__name__
@@ -113,7 +125,7 @@ def flatten(
             raise UsageError(f"{what}: a name is a string, not {key!r}")
         name = prefix + key
         if isinstance(item, (dict, list, tuple)) and name not in leaves:
-            yield from flatten(item, what, leaves, name + ".")
+            yield from flatten(item, what, leaves, name + ".", lengths)
         else:
             yield name, item
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ctypes import addressof, c_void_p
 from typing import Any
 from weakref import ref
@@ -34,6 +34,18 @@ def _nothing() -> None:
     """In the place of a weak reference, where there is no gradient."""
 
 
+def _lengths(names: Iterable[str]) -> dict[str, int]:
+    """How long each list was whose items these names count: by what stands before the number."""
+    found: dict[str, int] = {}
+    for name in names:
+        parts = name.split(".")
+        for depth, part in enumerate(parts):
+            if part.isdigit():
+                prefix = "".join(p + "." for p in parts[:depth])
+                found[prefix] = max(found.get(prefix, 0), int(part) + 1)
+    return found
+
+
 class Gradients:
     """One pointer for each tensor, and a weak reference to the array that it belongs to.
 
@@ -42,7 +54,7 @@ class Gradients:
     (`ndarray.resize` refuses, unless told `refcheck=False`). Nothing here keeps an array alive.
     """
 
-    __slots__ = ("index", "ranges", "pointers", "dtypes", "_shapes", "_refs", "_listed")
+    __slots__ = ("index", "ranges", "pointers", "dtypes", "_shapes", "_refs", "_listed", "_lengths")
 
     def __init__(self, params: dict[str, Array]) -> None:
         index = {name: number for number, name in enumerate(params)}
@@ -53,6 +65,7 @@ class Gradients:
         self.dtypes: list[np.dtype[Any]] = []
         self._refs: list[Callable[[], Array | None]] = [_nothing] * len(index)
         self._listed = all(name == str(number) for name, number in index.items())
+        self._lengths = _lengths(index)
 
     @property
     def pointer(self) -> int:
@@ -91,10 +104,8 @@ class Gradients:
 
     def by_name(self, tree: object, what: str = "grads") -> dict[str, Any]:
         """What stands in a dict, a list, or of such inside each other, by name of tensor."""
-        if self._listed and isinstance(tree, (list, tuple)):
-            self._count(len(tree), what)
         flat: dict[str, Any] = {}
-        for name, array in flatten(tree, what, self.index):
+        for name, array in flatten(tree, what, self.index, lengths=self._lengths):
             if name in flat:
                 raise ArgumentError(f"{name!r} is there twice")
             if name in self.index:
@@ -154,8 +165,8 @@ class Gradients:
     def check(self, number: int, array: Any) -> None:
         """Raises unless the array can be the gradient of that tensor."""
         name = list(self.index)[number]
-        check_array(array, f"the gradient of {name!r}", "g")
         dtype, shape = self.dtypes[number], self._shapes[number]
+        check_array(array, f"the gradient of {name!r}", "g", wanted=dtype.name)
         if array.dtype != dtype:
             raise ElementTypeError(
                 f"the gradient of {name!r} is {array.dtype}, and {dtype} was expected; "

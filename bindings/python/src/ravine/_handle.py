@@ -18,6 +18,8 @@ from ._recipe import Recipe, clause_text, patterns_text
 class Handle:
     """What an optimizer can do without looking at an array."""
 
+    __slots__ = ("_handle", "_finalizer", "_lock", "__weakref__")
+
     def __init__(self, recipe: str | Recipe, threads: int | None) -> None:
         handle = c_void_p()
         said = encode(str(Recipe(recipe)), "recipe")
@@ -64,10 +66,12 @@ class Handle:
     def set(self, key: str, value: SupportsFloat) -> None:
         """Sets a hyper-parameter to a number; keys as in `get`. A schedule is replaced by it."""
         try:
-            number = float(value)
+            number = float(value) if not isinstance(value, (str, bytes)) else None
         except (TypeError, ValueError):
+            number = None
+        if number is None:
             kind = type(value).__name__
-            raise UsageError(f"set takes a number, not a {kind}; override takes a clause") from None
+            raise UsageError(f"set takes a number, not a {kind}; override takes a clause")
         self._call(lib.rvn_optimizer_set, encode(key, "key"), number)
 
     def override(

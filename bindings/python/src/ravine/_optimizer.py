@@ -54,6 +54,11 @@ class Optimizer(Handle):
     Several threads may use it: a call waits until the call before it is done.
     """
 
+    __slots__ = (
+        "_params", "_gradients", "_bound", "_enter", "_leave", "_stepping", "_input", "_given",
+        "_input_with_loss", "_bound_with_loss", "_report", "_told",
+    )  # fmt: skip
+
     def __init__(
         self,
         recipe: str | Recipe,
@@ -75,6 +80,8 @@ class Optimizer(Handle):
         self._gradients.choose_dtypes(arrays, bound, grad_dtype)
         self._bound: dict[str, Array] = {n: g for n, g in bound.items() if g is not None}
         super().__init__(recipe, threads)
+        if not arrays:
+            raise ArgumentError("params is empty: there is nothing to update")
         self._enter, self._leave = self._lock.acquire, self._lock.release
         self._stepping = False
         self._input = layout.StepInput(self._gradients.pointer, len(arrays))
@@ -188,7 +195,10 @@ class Optimizer(Handle):
         param = self._params[str(name)]
         shape, dtype = ((), np.float64) if slot == "step" else (param.shape, _wide(param))
         try:
-            given = np.asarray(array, dtype, order="C")
+            given = np.asarray(array)
+            if given.dtype.kind == "c":
+                raise TypeError("complex numbers have no place in a state")
+            given = np.asarray(given, dtype, order="C")
         except (TypeError, ValueError) as problem:
             raise UsageError(f"{slot!r} of {name!r}: {problem}") from None
         if given.shape != shape:

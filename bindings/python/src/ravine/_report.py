@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _SKIPPED = {1: "skipped by finite_guard", 2: "accumulating", 3: "no gradient"}
 
@@ -19,11 +19,15 @@ class StepReport(NamedTuple):
     clip_scale: float
     """Factor that the clipping stages multiplied the gradient by."""
     update_norm: float
-    """2-norm of (old parameters - new parameters); 0 if skipped."""
+    """2-norm of (old parameters - new parameters), before they are rounded to float16 or bfloat16;
+    0 if skipped."""
     nonfinite: int
     """How many gradient elements were NaN or infinite."""
     skipped: int
     """0 applied, 1 skipped by finite_guard, 2 accumulating, 3 no gradient."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
     def __str__(self) -> str:
         parts = [f"step {self.step}: lr {self.lr:.4g}, gradient {self.grad_norm:.4g}"]
