@@ -2,8 +2,9 @@
  *
  *     rvn_optimizer *opt;
  *     rvn_optimizer_create("clip_norm(1) | adamw(1e-3)", &opt);
- *     rvn_optimizer_add(opt, &(rvn_tensor){sizeof(rvn_tensor), "w", w, gw, RVN_F32, 0, 1, 0,
- *                                          (int64_t[]){n}}, NULL);
+ *     int64_t shape[] = {n};
+ *     rvn_tensor tensor = {sizeof tensor, "w", w, gw, RVN_F32, 0, 1, 0, shape};
+ *     rvn_optimizer_add(opt, &tensor, NULL);
  *     for (;;) { ...fill gw...  rvn_optimizer_step(opt, NULL, NULL); }
  *     rvn_optimizer_destroy(opt);
  *
@@ -11,8 +12,8 @@
  *
  * Promises that hold for every function:
  *   - Nothing is printed, no signal handler is installed, nothing aborts or exits.
- *   - Bad input is a status and a sentence; a call that fails leaves every handle and every
- *     buffer as it was. (Exception: rvn_optimizer_step with a host parallel_for that does not
+ *   - Bad input is a status and a sentence; a call that fails leaves every handle, parameter and
+ *     gradient as it was. (Exception: rvn_optimizer_step with a host parallel_for that does not
  *     run all its bodies; see rvn_options.)
  *   - Pointers to the caller's memory are borrowed for as long as the function says and are
  *     never freed. Handles belong to the caller, who destroys them.
@@ -23,6 +24,10 @@
  * Threads: handles are independent of each other. One handle is used by one thread at a time;
  * the caller sees to that. Functions without a handle may be called from any thread at any
  * time. Exceptions are stated.
+ *
+ * A struct with struct_size: the caller writes sizeof the struct there before the call. It may be
+ * larger than this header's (up to 4,096; a newer header's fields are then left alone), not smaller.
+ * Link with -lravine; an archive or a static link also needs -lm -lpthread.
  *
  * Needs a 64-bit little-endian machine. C99, C11, C++17. */
 #ifndef RAVINE_H
@@ -58,21 +63,43 @@ typedef int32_t rvn_status;
 #define RVN_ERR_UNSUPPORTED (-15) /* this build or this machine cannot do it */
 
 /* The sentence for this thread's last failing call: what was wrong, where, and how to mend it.
- * Never NULL; "" if nothing failed yet. Valid until the next failing call on this thread. */
+ * At most 1,023 bytes. Never NULL; "" if nothing failed yet. Valid until the next failing call on
+ * this thread. */
 const char *rvn_last_error(void);
 
 /* ---- the main job: create, add, step, destroy ---------------------------------------------- */
 
 typedef struct rvn_optimizer rvn_optimizer;
 
-/* Creates an optimizer from a recipe: one line of UTF-8 text, ended by NUL, such as
+/* Creates an optimizer from a recipe: UTF-8 text, ended by NUL, such as
  *
  *     adamw(1e-3)
  *     clip_norm(1) | adamw(lr=warmup(cosine(3e-4, steps=9900), steps=100), weight_decay=0.1)
  *     sgd(0.1, momentum=0.9); *.bias: weight_decay=0; head.*: lr=x10
  *
- * Stages are joined by '|', clauses for some tensors follow after ';'. rvn_catalog_* lists all
- * names and parameters. The text is copied.
+ *   recipe   = stage | stage | ... | rule ; patterns: change ; patterns: change ...
+ *              Stages change the gradient, the rule makes the step. rvn_catalog_* lists their names
+ *              and parameters, and the schedules.
+ *   element  = name or name(value, name=value, ...): values without a name come first, in the
+ *              catalog's order. Here and below spaces, line ends and # comments are free.
+ *   value    = a number: 0.1, 1e-3, inf, with k (10^3), M (10^6), G (10^9) or % (10^-2) behind it;
+ *              true or false for a flag; a word, with or without double quotes; a list in
+ *              parentheses, (5, 20); or, for any number of a rule or a stage, a schedule:
+ *              lr=cosine(0.1, steps=100)
+ *   patterns = one or more, separated by commas: a glob on the tensor's name, in which * stands for
+ *              any bytes (quoted, "a b*", where it has other ASCII characters than letters, digits
+ *              and . _ - / [ ] < > = + $), or @rank<2, @size>=1000 (also <= > =). A clause that matches
+ *              no tensor is an error at prepare, unless one of its patterns has a ? behind it.
+ *   change   = name=value, ... : other arguments of the rule, or of a stage (clip_value.max=2);
+ *              x0.1 as a value multiplies what held before;
+ *              or another rule, as in sgd(0.01); or frozen: no step, no state, no part in norms.
+ *              Clauses apply in order; the last wins. On a frozen tensor other arguments wait until
+ *              a later clause names a rule.
+ *
+ * A schedule is evaluated at the number of updates applied so far, of the whole optimizer: step 0
+ * is the first. Corrections that count steps (Adam's) count those of each tensor. Limits: 65,536
+ * bytes (also with all defaults written out), 32 stages, 1,024 clauses, nesting of 10.
+ * The text is copied.
  * On success *out is the handle, to be given to rvn_optimizer_destroy. On failure *out is NULL.
  * Errors: ARGUMENT (NULL), RECIPE (with line:column), MEMORY. */
 rvn_status rvn_optimizer_create(const char *recipe, rvn_optimizer **out);
@@ -99,7 +126,8 @@ typedef struct rvn_tensor {
 /* Adds a tensor. *index (if index is not NULL) becomes its number: 0, 1, 2... in order of
  * adding. data may be NULL only for a tensor without elements. Arrays need the alignment of
  * their element type, no more. Arithmetic is in 32-bit floats, for RVN_F64 in 64-bit floats.
- * Memory ranges of parameters must not overlap; a gradient must not overlap any parameter.
+ * Memory ranges of parameters must not overlap; a gradient must not overlap any parameter. That is
+ * not checked: overlapping arrays are written in an order that is not defined.
  * Errors: ARGUMENT, NAME (empty, too long, control characters, or already taken), TYPE, SHAPE,
  * STATE (after rvn_optimizer_prepare or the first step), MEMORY. */
 rvn_status rvn_optimizer_add(rvn_optimizer *opt, const rvn_tensor *tensor, size_t *index);
@@ -110,7 +138,7 @@ typedef struct rvn_step_input {
   const void *const *grads; /* gradients by tensor index, for this call only; a NULL entry means
                                no gradient; grads == NULL means the bound ones */
   size_t grad_count;        /* entries of grads: the number of tensors; 0 if grads is NULL */
-  double loss;              /* the loss of this batch, used by recipes that need it */
+  double loss;              /* the loss of this batch, for rules that use it; none does yet */
   int32_t has_loss;         /* 1 if loss is set, else 0 */
   int32_t reserved;         /* 0 */
 } rvn_step_input;
@@ -122,11 +150,13 @@ typedef struct rvn_step_report {
   double lr;            /* learning rate of the recipe's own rule in this step */
   double grad_norm;     /* 2-norm over all gradients before any stage, in the type of the
                            arithmetic; NaN if finite_guard skipped and no stage measured it */
-  double clip_scale;    /* factor that the clipping stages multiplied the gradient by */
+  double clip_scale;    /* factor that clip_norm multiplied the gradient by; 1 if skipped */
   double update_norm;   /* 2-norm of (old parameters - new parameters), before a 16-bit type
                            rounds the new ones; 0 if skipped */
-  uint64_t nonfinite;   /* how many gradient elements were NaN or infinite */
-  int32_t skipped;      /* 0 applied, 1 skipped by finite_guard, 2 accumulating, 3 no gradient */
+  uint64_t nonfinite;   /* how many elements of the gradients as they were given were NaN or
+                           infinite */
+  int32_t skipped;      /* 0 applied, 1 skipped by finite_guard, 3 no tensor has a gradient (2 is
+                           reserved for accumulation) */
   int32_t reserved;     /* 0 */
 } rvn_step_report;
 
@@ -138,7 +168,8 @@ typedef struct rvn_step_report {
  * report->struct_size; on failure the report is not written.
  * Gradients are never written to. A step that is skipped changes nothing and is RVN_OK.
  * Errors: those of rvn_optimizer_prepare at the first step; ARGUMENT (wrong struct_size or
- * grad_count, misaligned gradient), NONFINITE (finite_guard: names tensor and index). */
+ * grad_count, misaligned gradient, a schedule that leaves its parameter's range), NONFINITE
+ * (finite_guard: names tensor and index). */
 rvn_status rvn_optimizer_step(rvn_optimizer *opt, const rvn_step_input *input,
                               rvn_step_report *report);
 
@@ -150,10 +181,12 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
 /* Reads or writes a hyper-parameter. A key is [patterns:][stage.]parameter:
  *   "lr"               of the rule
  *   "clip_norm.max"    of a stage; the second stage of a name is "clip_value#2.max"
- *   "head.*:lr"        of the tensors that match; set appends a clause to the recipe
- * get gives the value that the next step uses: a schedule is evaluated at the current step. If
- * patterns match tensors with different values, get fails and says so. set replaces a schedule
- * by the number; flags are 0 and 1. Words ("compat") and lists are fixed at creation.
+ *   "head.*:lr"        of the tensors that match; set appends a clause to the recipe, in place of
+ *                      an earlier one by set with the same key
+ * get gives the value that the next step uses: a schedule is evaluated at the current step (and
+ * refused by the step if it has left its range). If patterns match tensors with different values,
+ * get fails and says so. set replaces a schedule by the number; flags are 0 and 1. Words
+ * ("compat") and lists are fixed at creation.
  * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
  * told), RECIPE (a malformed pattern), STATE (the change would need other state than was
  * prepared). */
@@ -162,7 +195,8 @@ rvn_status rvn_optimizer_set(rvn_optimizer *opt, const char *key, double value);
 
 /* Appends a clause: as if the recipe ended in "; patterns: clause". clause is "name=value, ...",
  * or a rule such as "sgd(0.1)", or "frozen". Before or after prepare; afterwards a clause that
- * asks for another rule or other state than was prepared is STATE.
+ * asks for another rule or other state than was prepared is STATE, and a tensor that was frozen
+ * stays so.
  * Errors: ARGUMENT, RECIPE, NAME (no tensor matches, after prepare), STATE, MEMORY. */
 rvn_status rvn_optimizer_override(rvn_optimizer *opt, const char *patterns, const char *clause);
 
@@ -205,7 +239,8 @@ rvn_status rvn_optimizer_save(const rvn_optimizer *opt, const char *path);
  * checked. Hyper-parameters stay those of the handle, so that a run can resume with another
  * rate; everything else continues bit for bit. Prepares the optimizer if that was not done.
  * Errors: ARGUMENT, IO, FORMAT (not a checkpoint, damaged), MISMATCH (names what differs),
- * MEMORY, those of prepare. */
+ * MEMORY, those of prepare. Damage is found where it breaks the structure; the numbers have no
+ * checksum. */
 rvn_status rvn_optimizer_load(rvn_optimizer *opt, const char *path);
 
 /* How to load. */
@@ -220,8 +255,10 @@ typedef struct rvn_load_options {
 /* As rvn_optimizer_load, with options (NULL: strict, params and state). report (text out as in
  * rvn_optimizer_recipe, buf NULL and cap 0 to do without) lists what was missing in the file,
  * extra in the file, or different, one line each: "missing param/w", "extra param/v",
- * "different param/b: file F32 [3], here F32 [4]". The report never makes the call fail: a
- * text that does not fit is cut, and *needed tells its whole size. */
+ * "different param/b: file F32 [3], here F32 [4]". It is also written where the call fails with
+ * MISMATCH. It never makes the call fail: a text that does not fit is cut, and *needed tells its
+ * whole size. A partial load of state takes over the file's count of updates, which schedules
+ * follow, even where no tensor's state fits; a tensor's own count comes with its state. */
 rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
                                    const rvn_load_options *options, char *report, size_t cap,
                                    size_t *needed);
@@ -229,6 +266,7 @@ rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
 /* Copies state of tensor index out or in, converted from or to dtype (an RVN_ type): what is a
  * slot name of its rule, such as "m" or "v", or "step" for its own step counter (one element).
  * count must be the number of elements. rvn_optimizer_slots lists the names.
+ * Numbers are taken as they are: NaN or a negative mean square are the caller's to avoid.
  * Errors: ARGUMENT, NAME (the slots there are), TYPE, SHAPE (count), STATE (not prepared). */
 rvn_status rvn_optimizer_read(const rvn_optimizer *opt, size_t index, const char *what,
                               int32_t dtype, void *out, size_t count);
@@ -290,7 +328,7 @@ typedef struct rvn_parameter {
   const char *summary; /* meaning and unit, one line */
   const char *initial; /* the default, as text that a recipe takes; "" if it must be given */
   const char *words;   /* for RVN_PARAMETER_WORD: the words, separated by spaces; else "" */
-  double low, high;    /* the range; for a list, of each element */
+  double low, high;    /* the range; for a list, of each element; no meaning for a word */
   int32_t kind;        /* RVN_PARAMETER_... */
   int32_t low_open;    /* 1 if low itself is not allowed */
   int32_t high_open;   /* 1 if high itself is not allowed */
@@ -349,7 +387,8 @@ typedef struct rvn_options {
   void *(*allocate)(void *user, size_t size, size_t alignment);
   void (*deallocate)(void *user, void *memory, size_t size, size_t alignment);
   void *allocator_user;
-  /* Threads: the host's own loop instead of the library's pool; NULL: the pool. A parallel_for
+  /* Threads: the host's own loop instead of the library's pool; NULL: the pool. It is not called
+   * where one thread does the work. A parallel_for
    * that returns before all bodies have run leaves the handle poisoned: the step fails with
    * RVN_ERR_CALLBACK, and steps and saves with RVN_ERR_STATE until a load of
    * parameters and state. */

@@ -32,8 +32,9 @@ public func rvn_optimizer_load_with(
       try check(o.reserved, "rvn_load_options.reserved")
       how = LoadOptions(partial: o.partial != 0, params: o.params != 0, state: o.state != 0)
     }
-    let differences = try optimizer.load(path, how)
-    try deliver(differences.start, differences.count, report, cap, needed, cutting: true)
+    try optimizer.load(path, how) { (differences) throws(RavineError) in
+      try deliver(differences.start, differences.count, report, cap, needed, cutting: true)
+    }
   }
 }
 

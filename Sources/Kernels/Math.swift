@@ -1,10 +1,12 @@
+import CShims
+
 /// `exp`, `log`, `pow`, `tanh`, `sin` and `cos` that give the same bytes on every machine.
 ///
 /// The system's libm differs from one version and one processor to the next, so these use
 /// nothing but IEEE + - * / on Double, without fused multiply-add. The leading terms are carried
-/// in double-double, which leaves the last rounding as nearly the only error: 0.56 ulp at most.
-/// Special values are those of C99. The series are plain Taylor series, so that a
-/// coefficient can be checked by looking at it.
+/// in two Doubles, which leaves the last rounding as nearly the only error: 0.52 ulp at most.
+/// Special values are those of C99. The series are plain Taylor series, so that a coefficient can
+/// be checked by looking at it; the tables of tables.h keep those of exp and log short.
 public enum Math {
   /// e to the power x.
   public static func exp(_ x: Double) -> Double {
@@ -17,7 +19,7 @@ public enum Math {
     if x == 0 { return -.infinity }
     if x < 0 { return .nan }
     if !(x < .infinity) { return x }
-    return logarithm(x, wide: false).rounded
+    return logarithm(x).rounded
   }
 
   /// x to the power y; 1 whenever y is 0 or x is 1, even where the other one is NaN.
@@ -33,11 +35,9 @@ public enum Math {
     } else if base == 0 || base == .infinity || y.magnitude == .infinity {
       magnitude = (base > 1) == (y > 0) ? .infinity : 0
     } else {
-      let logOfBase = logarithm(base, wide: true)
-      let estimate = y * logOfBase.high
-      // Decided here already where the product could overflow within double-double.
-      magnitude =
-        estimate > 710 ? .infinity : estimate < -746 ? 0 : exponential(logOfBase * DoubleDouble(y))
+      let logOfBase = logarithm(base)
+      let product = DoubleDouble(product: y, logOfBase.high)
+      magnitude = exponential(DoubleDouble(product.high, product.low + y * logOfBase.low))
     }
     return x.sign == .minus && odd ? -magnitude : magnitude
   }
@@ -59,107 +59,96 @@ public enum Math {
     if !(size >= 0x1p-28) { return x }
     // 1 - tanh(20) is 8.5e-18, less than half of the 1.1e-16 between 1 and its neighbour below.
     if size > 20 { return x < 0 ? -1 : 1 }
-    // (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) = scale (1 + part).
-    let (part, exponent) = reducedExponential(DoubleDouble(2 * size))
-    let scale = powerOfTwo(exponent)
+    // (exp(2x) - 1) / (exp(2x) + 1), with exp(2x) = scale (1 + part + rest).
+    let (power, part, rest, exponent) = reducedExponential(DoubleDouble(2 * size))
+    let scale = power * powerOfTwo(exponent)
+    let product = DoubleDouble(product: scale, part.high)
     let numerator =
-      DoubleDouble(sum: scale, -1) + DoubleDouble(part.high * scale, part.low * scale)
+      DoubleDouble(sum: scale, -1)
+      + DoubleDouble(product.high, product.low + scale * (part.low + rest))
     let result = (numerator / (numerator + DoubleDouble(2))).rounded
     return x < 0 ? -result : result
   }
 
   // MARK: Exponential
 
-  /// exp(x) rounded once, with overflow to infinity and gradual underflow.
+  /// exp(x) rounded once, with overflow to infinity and gradual underflow. The lower part of x may
+  /// be as much as 2^-8, and anything where the upper one decides already.
   @inline(__always)
   private static func exponential(_ x: DoubleDouble) -> Double {
     // log of the largest Double is 709.78; half of the smallest one is exp(-745.13).
     if x.high > 710 { return .infinity }
     if x.high < -746 { return 0 }
-    let (part, exponent) = reducedExponential(x)
-    let value = DoubleDouble(sum: 1, part.high) + DoubleDouble(part.low)  // 0.70 to 1.42
-    // In two factors, since 2^1024 is not a Double; 2 * value >= 1.4 keeps the product normal.
-    if exponent > -1022 { return value.rounded * 2 * powerOfTwo(exponent - 1) }
+    let (power, part, rest, exponent) = reducedExponential(x)
+    let increment = power * (part.rounded + rest)
+    if exponent >= -1022 { return (power + increment) * powerOfTwo(exponent) }  // at least 1.98
     // Subnormal: count in units of 2^-1074, the smallest one, and round that count half to even.
+    let value = DoubleDouble(ordered: power, increment)
     let unit = powerOfTwo(exponent + 1074)
     let scaled = value.high * unit
+    if scaled >= 0x1p52 { return scaled * 0x1p-1074 }  // not subnormal after all
     var count = Int64(scaled)
-    let rest = (scaled - Double(count)) + value.low * unit
-    if rest > 0.5 || (rest == 0.5 && count & 1 == 1) { count &+= 1 }
+    let fraction = (scaled - Double(count)) + value.low * unit
+    if fraction > 0.5 || (fraction == 0.5 && count & 1 == 1) { count &+= 1 }
     return Double(bitPattern: UInt64(bitPattern: count))
   }
 
-  /// exp(x) as 2^exponent (1 + part), for |x| < 750.
+  /// exp(x) as 2^exponent power (1 + part + rest), for |x| < 750. The power is from 2 to 4, so that
+  /// 2^exponent is finite whenever exp(x) is.
   @inline(__always)
-  private static func reducedExponential(_ x: DoubleDouble) -> (part: DoubleDouble, exponent: Int) {
-    // 1.4427 is 1/log(2). Adding 1.5 * 2^52 rounds to the nearest integer, left in the low bits.
-    let shifted = x.high * 1.4426950408889634 + 0x1.8p52
-    let exponent = Int(Int32(truncatingIfNeeded: Int64(bitPattern: shifted.bitPattern)))
-    let r = x + logOfTwo * DoubleDouble(-(shifted - 0x1.8p52))  // at most 0.35 in size
-    // exp(r) - 1 = r + r^2/2 + r^3 tail: the tail matters little enough for plain Double.
+  private static func reducedExponential(
+    _ x: DoubleDouble
+  ) -> (power: Double, part: DoubleDouble, rest: Double, exponent: Int) {
+    // 184.66 is 128/log(2). Adding 1.5 * 2^52 rounds to the nearest integer, left in the low bits.
+    let shifted = x.high * 184.6649652337873 + 0x1.8p52
+    let index = Int(Int32(truncatingIfNeeded: Int64(bitPattern: shifted.bitPattern)))
+    let row = ravine_exp_row_at(index).pointee
+    // r = x - index log(2)/128; with the leading 35 bits of log(2)/128, `high` is exact.
+    let steps = shifted - 0x1.8p52
+    let high = x.high - steps * 0x1.62e42fefap-8
+    let low = x.low - steps * 0x1.cf79abc9e3b3ap-47
+    let r = high + low  // at most 2^-7.3 in size
+    // exp(r) - 1 = r + r^2 (1/2 + r/6 + ...) in plain Double.
     let square = r * r
-    var tail = 1.0 / 1307674368000.0  // 1/15!, and so on down to 1/3!
-    tail = tail * r.high + 1.0 / 87178291200.0
-    tail = tail * r.high + 1.0 / 6227020800.0
-    tail = tail * r.high + 1.0 / 479001600.0
-    tail = tail * r.high + 1.0 / 39916800.0
-    tail = tail * r.high + 1.0 / 3628800.0
-    tail = tail * r.high + 1.0 / 362880.0
-    tail = tail * r.high + 1.0 / 40320.0
-    tail = tail * r.high + 1.0 / 5040.0
-    tail = tail * r.high + 1.0 / 720.0
-    tail = tail * r.high + 1.0 / 120.0
-    tail = tail * r.high + 1.0 / 24.0
-    tail = tail * r.high + 1.0 / 6.0
-    let half = DoubleDouble(0.5 * square.high, 0.5 * square.low)
-    return (r + half + DoubleDouble(tail * (square.high * r.high)), exponent)
+    let even = 1.0 / 24.0 + r * (1.0 / 120.0) + square * (1.0 / 720.0)
+    let series = (0.5 + r * (1.0 / 6.0)) + square * even
+    let part = DoubleDouble(high, low + (row.tail + row.tail * high))
+    return (row.power, part, square * series, (index &>> 7) &- 1)
   }
 
   // MARK: Logarithm
 
-  /// log(x) for finite x > 0, to about 58 bits or, for `pow`, to 68.
+  /// log(x) for finite x > 0, to about 68 bits. The lower part may be up to 2^-17 of the upper one.
   @inline(__always)
-  private static func logarithm(_ x: Double, wide: Bool) -> DoubleDouble {
-    // x = 2^exponent m with m between sqrt(1/2) and sqrt(2); subnormals are made normal first.
+  private static func logarithm(_ x: Double) -> DoubleDouble {
+    // x = 2^exponent m with m between 0.704 and 1.408; subnormals are made normal first. Each row
+    // of the table is for an interval of m, chosen by its leading bits; 1 lies well inside of one.
     let subnormal = x < Double.leastNormalMagnitude
     let bits = (subnormal ? x * 0x1p54 : x).bitPattern
-    let shift = Int64(bitPattern: bits &- 0x3FE6_A09E_667F_3BCD) &>> 52  // bits of sqrt(1/2)
-    let m = Double(bitPattern: bits &- UInt64(bitPattern: shift) &<< 52)
+    let place = Int(truncatingIfNeeded: bits &- 0x3FE6_8AAB_0000_0000)  // bits of 0.704
+    let row = ravine_log_row_at(place &>> 45).pointee
+    let shift = place &>> 52
     let exponent = Double(subnormal ? shift &- 54 : shift)
-    // log(m) = 2 atanh(s) = 2s (1 + z/3 + z^2/5 + z^3 tail) with s = (m-1)/(m+1), z = s^2 < 0.03.
-    let s = DoubleDouble(m - 1) / DoubleDouble(sum: m, 1)
-    let twice = DoubleDouble(2 * s.high, 2 * s.low)
-    let square = s * s
-    let z = square.high
-    var tail = 1.0 / 29.0  // of the series 1/(2n + 1)
-    tail = tail * z + 1.0 / 27.0
-    tail = tail * z + 1.0 / 25.0
-    tail = tail * z + 1.0 / 23.0
-    tail = tail * z + 1.0 / 21.0
-    tail = tail * z + 1.0 / 19.0
-    tail = tail * z + 1.0 / 17.0
-    tail = tail * z + 1.0 / 15.0
-    tail = tail * z + 1.0 / 13.0
-    tail = tail * z + 1.0 / 11.0
-    tail = tail * z + 1.0 / 9.0
-    tail = tail * z + 1.0 / 7.0
-    let logOfM: DoubleDouble
-    if wide {
-      // 1/3 and 1/5, each with what its Double leaves out.
-      let third = DoubleDouble(0x1.5555555555555p-2, 0x1.5555555555555p-56)
-      let fifth = DoubleDouble(0x1.999999999999ap-3, -0x1.999999999999ap-57)
-      let series = square * (third + square * (fifth + DoubleDouble(tail * z)))
-      logOfM = twice + twice * series
-    } else {
-      let series = z * (1.0 / 3.0 + z * (1.0 / 5.0 + z * tail))  // at most 0.01
-      logOfM = twice + DoubleDouble(twice.high * series)
-    }
-    return logOfTwo * DoubleDouble(exponent) + logOfM
-  }
-
-  /// log(2), the first and the second 53 bits.
-  private static var logOfTwo: DoubleDouble {
-    @inline(__always) get { DoubleDouble(0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56) }
+    let mBits = bits &- UInt64(bitPattern: Int64(shift)) &<< 52
+    // r = m inverse - 1, at most 2^-7.9: exact in two parts, as those of m have 21 and 32 bits.
+    let head = Double(bitPattern: (mBits &+ 0x8000_0000) & ~0xFFFF_FFFF)
+    let rHigh = head * row.inverse - 1
+    let rLow = (Double(bitPattern: mBits) - head) * row.inverse
+    // exponent log(2) - log(inverse) + r - rHigh^2 / 2. The upper parts of the two logarithms are
+    // multiples of 2^-42, so that nothing is rounded here before the ordered sums.
+    let start = exponent * 0x1.62e42fefa38p-1 + row.high
+    let sum = DoubleDouble(ordered: start + rHigh, rLow)
+    let leading = DoubleDouble(ordered: sum.high, -0.5 * rHigh * rHigh)
+    let logLow = exponent * 0x1.ef35793c7673p-45 + row.low
+    // What that leaves of log(1 + r), as Doubles: -rLow (rHigh + r) / 2 + r^3 (1/3 - r/4 + ...).
+    let r = rHigh + rLow
+    let square = r * r
+    let first = 1.0 / 3.0 - r * 0.25
+    let second = 0.2 - r * (1.0 / 6.0)
+    let third = 1.0 / 7.0 - r * 0.125 + square * (1.0 / 9.0)
+    let series = first + square * second + square * square * third
+    let rest = (sum.low + logLow - 0.5 * rLow * (rHigh + r)) + leading.low
+    return DoubleDouble(leading.high, rest + square * r * series)
   }
 
   /// 2^n for n from -1022 to 1023.

@@ -7,12 +7,15 @@ extension Parameter {
   static func momentum(_ initial: Double) -> Parameter {
     Parameter("momentum", .number, initial, "share of the last step that is kept; 0: no buffer")
   }
-  static func beta1(_ initial: Double) -> Parameter {
-    Parameter("beta1", .number, initial, to: 1, highOpen: true, "decay of the mean of gradients")
+  static func beta1(
+    _ initial: Double, _ summary: StaticString = "decay of the mean of gradients"
+  ) -> Parameter {
+    Parameter("beta1", .number, initial, to: 1, highOpen: true, summary)
   }
-  static func beta2(_ initial: Double) -> Parameter {
-    Parameter(
-      "beta2", .number, initial, to: 1, highOpen: true, "decay of the mean of squared gradients")
+  static func beta2(
+    _ initial: Double, _ summary: StaticString = "decay of the mean of squared gradients"
+  ) -> Parameter {
+    Parameter("beta2", .number, initial, to: 1, highOpen: true, summary)
   }
   static func eps(_ initial: Double) -> Parameter {
     Parameter("eps", .number, initial, "added to the denominator")

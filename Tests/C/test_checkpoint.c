@@ -186,6 +186,9 @@ static void differs(const char *sentence, const char *report, const char *recipe
   if (rvn_optimizer_read(opt, 0, "m", RVN_F32, m0, 4) != RVN_OK) memset(m0, 0, sizeof m0);
   CHECK_STATUS(rvn_optimizer_load(opt, path), RVN_ERR_MISMATCH);
   CHECK_SAYS(sentence);
+  CHECK_STATUS(rvn_optimizer_load_with(opt, path, NULL, text, sizeof text, &needed),
+               RVN_ERR_MISMATCH);
+  CHECK(strcmp(text, report) == 0); /* told also where it is an error */
   CHECK_BYTES(before, p, sizeof p);
   if (rvn_optimizer_read(opt, 0, "m", RVN_F32, m, 4) != RVN_OK) memset(m, 0, sizeof m);
   CHECK_BYTES(m, m0, sizeof m);

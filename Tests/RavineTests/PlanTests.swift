@@ -98,6 +98,16 @@ struct PlanTests {
     #expect(error?.message.string == "sgd.nesterov needs momentum, which is 0")
   }
 
+  @Test func theStartOfStateIsFixedByPrepare() throws {
+    let model = try Model("adagrad(initial_accumulator_value=0.5)")
+    try model.add("w", [2])
+    try model.optimizer.set(Array("initial_accumulator_value".utf8), 0.25)
+    try model.optimizer.prepare()
+    let key = Array("initial_accumulator_value".utf8)
+    #expect(failure { try model.optimizer.set(key, 1) }?.status == RVN_ERR_STATE)
+    #expect(try model.optimizer.get(key) == 0.25)
+  }
+
   @Test func whatWouldNeedOtherStateIsRefusedAfterPrepare() throws {
     let model = try Model("sgd(momentum=0.9)")
     try model.add("w", [2])

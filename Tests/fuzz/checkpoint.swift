@@ -36,10 +36,10 @@ private func load(_ path: String, _ how: LoadOptions) {
   parameters.initialize(repeating: 1, count: 32)
   guard let optimizer = make(parameters) else { fatalError("the optimizer is not made") }
   do throws(RavineError) {
-    let report = try optimizer.load(path, how)
-    if let start = report.start {
-      precondition(
-        malformedUTF8(Array(UnsafeBufferPointer(start: start, count: report.count))) == nil)
+    try optimizer.load(path, how) { (report) throws(RavineError) in
+      if let start = report.start {
+        precondition(malformedUTF8(UnsafeBufferPointer(start: start, count: report.count)) == nil)
+      }
     }
     _ = try optimizer.step()
   } catch {

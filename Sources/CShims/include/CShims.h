@@ -3,3 +3,4 @@
 #include "kernels.h"
 #include "lanes.h"
 #include "system.h"
+#include "tables.h"

@@ -14,7 +14,10 @@ struct Lion<T: Scalar>: LaneRule {
         Same as the authors' code and optax.lion; optax's default weight_decay is 1e-3. sign(0) is 0. \
         Keras has lr 1e-3; DeepSpeed and Optimisers.jl have beta2 0.999.
         """,
-      parameters: [.lr(1e-4), .beta1(0.9), .beta2(0.99), .weightDecay(0)],
+      parameters: [
+        .lr(1e-4), .beta1(0.9, "share of m in the direction; the rest is g"),
+        .beta2(0.99, "decay of m"), .weightDecay(0),
+      ],
       slots: [Slot("m", "momentum")])
   }
   #endif

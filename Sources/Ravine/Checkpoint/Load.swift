@@ -16,15 +16,24 @@ public struct LoadOptions {
 
 extension Optimizer {
   /// Reads a checkpoint. Nothing of the handle changes before the whole file was read and checked.
-  /// Returns what was missing, extra or different, a line each.
-  public func load(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError) -> Document
-  {
-    try preparing { () throws(RavineError) in try preparedLoad(path, how) }
+  /// `tell` gets what was missing, extra or different, a line each, also where that is an error.
+  public func load(
+    _ path: UnsafePointer<CChar>, _ how: LoadOptions,
+    tell: (Document) throws(RavineError) -> Void = { (_) throws(RavineError) in }
+  ) throws(RavineError) {
+    do throws(RavineError) {
+      try preparing { () throws(RavineError) in try preparedLoad(path, how, tell) }
+    } catch {
+      if error.status != RVN_ERR_FORMAT { throw error }
+      let raw = UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self)
+      throw .format("'\(Text(raw, count: strnlen(path, 256)))': \(error.message)")
+    }
   }
 
-  private func preparedLoad(_ path: UnsafePointer<CChar>, _ how: LoadOptions) throws(RavineError)
-    -> Document
-  {
+  private func preparedLoad(
+    _ path: UnsafePointer<CChar>, _ how: LoadOptions,
+    _ tell: (Document) throws(RavineError) -> Void
+  ) throws(RavineError) {
     let file = try CheckpointFile.read(path, options.allocator)
     guard let format = file.value("format"), format == "ravine" else {
       throw .format("the file is a safetensors file, but not a checkpoint of Ravine")
@@ -76,6 +85,7 @@ extension Optimizer {
       let name = file.name(i)
       if wanted(!name.bytes.starts(with: "state/".utf8), how) { try note("extra \(name)") }
     }
+    try tell(report)
     if !how.partial, let first {
       throw .mismatch(
         "the checkpoint is of another optimizer: \(first)\(try moreLines(report, first))")
@@ -89,7 +99,6 @@ extension Optimizer {
     }
     if how.state { adopt(counters, file) }
     if how.params, how.state { poisoned = false }
-    return report
   }
 
   private struct Counters {

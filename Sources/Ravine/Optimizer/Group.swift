@@ -1,31 +1,33 @@
 import Kernels
 
 /// Where a hyper-parameter's value comes from.
-enum Source {
-  case number(Double)
-  case curve(Curve, Parameter, owner: StaticString)
+struct Source {
+  /// Where no schedule moves it.
+  let number: Double
+  let curve: Curve?
+  private let parameter: Parameter
+  private let owner: StaticString
 
   init(_ value: Value, _ parameter: Parameter, owner: StaticString) throws(RavineError) {
-    switch value {
-    case .number(let x): self = .number(x)
-    case .schedule(let element, let times):
+    self.parameter = parameter
+    self.owner = owner
+    number = value.constant ?? 0
+    if case .schedule(let element, let times) = value {
       let inner = try Ravine.curve(of: element)
-      self = .curve(times == 1 ? inner : { times * inner($0) }, parameter, owner: owner)
-    default: self = .number(0)
+      curve = times == 1 ? inner : { times * inner($0) }
+    } else {
+      curve = nil
     }
   }
 
   /// The value at a step. A schedule that leaves its parameter's range is an error.
   func value(at t: Double) throws(RavineError) -> Double {
-    switch self {
-    case .number(let x): return x
-    case .curve(let curve, let parameter, let owner):
-      let x = curve(t)
-      if let reason = parameter.reject(x) {
-        throw .argument("\(owner).\(parameter.name) is \(x) at step \(t), \(reason)")
-      }
-      return x
+    guard let curve else { return number }
+    let x = curve(t)
+    if let reason = parameter.reject(x) {
+      throw .argument("\(owner).\(parameter.name) is \(x) at step \(t), \(reason)")
     }
+    return x
   }
 }
 
@@ -68,7 +70,23 @@ struct Group {
   func fits(_ other: Group) throws(RavineError) -> Bool {
     if other.resolved.frozen { return true }
     if resolved.frozen || resolved.rule.row != other.resolved.rule.row { return false }
-    return try slots() == (try other.slots())
+    let same = try slots() == (try other.slots())
+    return try starts() == (try other.starts()) && same
+  }
+
+  /// What the slots start at.
+  func starts() throws(RavineError) -> [Double] {
+    let d = try resolved.rule.declaration
+    var out: [Double] = []
+    for slot in d.slots {
+      guard let name = slot.initial, let k = d.index(of: Text(name)) else {
+        out.append(0)
+        continue
+      }
+      let source = try Source(resolved.rule.values[k], d.parameters[k], owner: d.name)
+      out.append(try source.value(at: 0))
+    }
+    return out
   }
 
 }

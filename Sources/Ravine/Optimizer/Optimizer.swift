@@ -129,7 +129,11 @@ public final class Optimizer {
   /// In one piece and in the order of the tensors, so that a step over many small ones reads on.
   private func allocateState(_ plan: Plan) throws(RavineError) {
     var needed: [[Bool]] = []
-    for group in plan.groups { needed.append(try group.slots()) }
+    var starts: [[Double]] = []
+    for group in plan.groups {
+      needed.append(try group.slots())
+      starts.append(try group.starts())
+    }
     try checkMemory()
     var slotCount = 0, size = 0
     for i in 0..<tensors.count {
@@ -144,7 +148,7 @@ public final class Optimizer {
       let tensor = tensors[i], g = plan.groupOf[i]
       for k in 0..<needed[g].count where needed[g][k] {
         slots[k] = memory
-        fill(memory, tensor, try initial(k, plan.groups[g]))
+        fill(memory, tensor, starts[g][k])
         memory += tensor.padded * tensor.lane
       }
       tensors[i].slots = slots
@@ -152,12 +156,6 @@ public final class Optimizer {
       slots += needed[g].count
       constants += RAVINE_MAX_CONSTANTS
     }
-  }
-
-  private func initial(_ slot: Int, _ group: Group) throws(RavineError) -> Double {
-    let d = try group.resolved.rule.declaration
-    guard let name = d.slots[slot].initial, let k = d.index(of: Text(name)) else { return 0 }
-    return try Source(group.resolved.rule.values[k], d.parameters[k], owner: d.name).value(at: 0)
   }
 
   private func fill(_ memory: UnsafeMutableRawPointer, _ tensor: Tensor, _ value: Double) {

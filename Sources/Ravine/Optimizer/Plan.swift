@@ -180,13 +180,13 @@ final class Plan {
     }
     try checkMemory()
     groups = new
-    for m in moving { if case .number(let x) = m.source { m.target.pointee = x } }
-    self.moving = moving.filter { if case .number = $0.source { false } else { true } }
+    for m in moving { m.target.pointee = m.source.number }
+    self.moving = moving.filter { $0.source.curve != nil }
   }
 
   static func otherState(_ d: Declaration) -> RavineError {
     .state(
-      "\(d.name) would need other state than was prepared; create a new optimizer, and load a checkpoint into it"
+      "\(d.name) would need other state than was prepared (a buffer more or fewer, or one with another start); create a new optimizer, and load a checkpoint into it"
     )
   }
 }
