@@ -299,6 +299,83 @@ rvn_status rvn_schedule_recipe(const rvn_schedule *schedule, char *buf, size_t c
 /* NULL is fine. */
 void rvn_schedule_destroy(rvn_schedule *schedule);
 
+/* ---- mini-batches ---------------------------------------------------------------------------------- */
+
+typedef struct rvn_sampler rvn_sampler;
+
+/* How the items 0 to count - 1 of a data set are divided into batches. All fields that are 0 but
+ * struct_size and count mean: one process, full batch, shuffled anew in each epoch. batch = 1 is
+ * stochastic gradient descent, anything between is mini-batches. */
+typedef struct rvn_sampler_options {
+  size_t struct_size;    /* = sizeof(rvn_sampler_options) */
+  uint64_t count;        /* items: 1 to 2^62, with labels to 2^31 - 1 */
+  uint64_t batch;        /* items of a batch of this rank; 0 or more than it has: all it has */
+  uint64_t seed;         /* same seed, same batches, on every machine */
+  const int64_t *labels; /* the class of each item, any numbers, to stratify by; NULL: do not.
+                            Read during the call only */
+  const struct rvn_options *host; /* memory for the handle, as in rvn_options at the end of this
+                                     header, copied; its threads are not used; NULL: malloc */
+  int32_t rank, world;   /* this process and the number of them; world 0 is 1 */
+  int32_t ordered;       /* 1: the items in their order, without shuffling */
+  int32_t replacement;   /* 1: an epoch is count draws from all items, or from all of the class */
+  int32_t drop_last;     /* 1: leave out a last batch that is not full */
+  int32_t reserved;      /* 0 */
+} rvn_sampler_options;
+
+/* Creates a sampler, at epoch 0, position 0.
+ *
+ * Order: an epoch is an order of all items, another one in each epoch, that depends on count, seed
+ * and epoch alone. It is computed where it is asked for (by a keyed permutation over Philox4x32-10)
+ * and kept nowhere: a sampler takes no memory that grows with count. Every item is at every place
+ * equally often over seeds; it is a shuffle for training, not for cryptography.
+ * Ranks: place p of the epoch's order belongs to rank p mod world. So batch b of all ranks together
+ * is batch b of one process with a batch world times as large, and the order does not depend on
+ * batch, rank or world. All ranks have the same number of batches of the same sizes: items that are
+ * missing for that, at most world - 1 (more only if count < world), are taken once more from the
+ * start of the epoch's order, as torch's DistributedSampler does. With drop_last nothing is
+ * repeated: ranks are disjoint, and up to batch * world - 1 items have to wait for another epoch.
+ * Strata: each batch has of each class its share, items of the batch * members / count, rounded down
+ * or up; the last, partial batch too, save for repeated items. Which members is drawn anew in each
+ * epoch, in which each item comes once. Here the order depends on batch * world, too. Memory: 4 bytes
+ * for each item, at most 8 for each class, and 4 more for each item during the call.
+ *
+ * On success *out is the handle, to be given to rvn_sampler_destroy. On failure *out is NULL.
+ * Errors: ARGUMENT (NULL, struct_size, a value out of range: which, and the range; ordered together
+ * with replacement; drop_last where not one batch is full), MEMORY. */
+rvn_status rvn_sampler_create(const rvn_sampler_options *options, rvn_sampler **out);
+
+/* The number of batches of an epoch, and the items of its largest batch; either may be NULL. Only
+ * the last batch can be smaller. Errors: ARGUMENT (NULL sampler). */
+rvn_status rvn_sampler_size(const rvn_sampler *sampler, uint64_t *batches, uint64_t *largest);
+
+/* Writes the items of the next batch to out, which has room for cap of them, and their number to
+ * *written. At the end of an epoch *written is 0 once, and the next call begins the next epoch:
+ *
+ *     while (rvn_sampler_next(s, items, cap, &n) == RVN_OK && n > 0) { ...one batch... }
+ *
+ * Allocates nothing. Errors, after which the sampler is where it was: ARGUMENT (NULL, or cap is
+ * smaller than the batch), STATE (epoch 2^63 - 1 is over). */
+rvn_status rvn_sampler_next(rvn_sampler *sampler, int64_t *out, size_t cap, size_t *written);
+
+/* Writes any batch of any epoch, and leaves the sampler where it is. A pure function: it may be
+ * called from several threads at once, while another is in rvn_sampler_next, too.
+ * Errors: ARGUMENT (NULL, cap, epoch above 2^63 - 1, position not below the number of batches). */
+rvn_status rvn_sampler_batch(const rvn_sampler *sampler, uint64_t epoch, uint64_t position,
+                             int64_t *out, size_t cap, size_t *written);
+
+/* Where the sampler is: the epoch, and the number of its batches that were handed out. These two
+ * numbers are all that a checkpoint needs to hold: after a seek to them, a sampler with the same
+ * options goes on with the same batches. Position may be the number of batches: the end of the epoch,
+ * which the next call tells. Without skipped steps, step t of a run is at epoch t / batches, position
+ * t % batches.
+ * Errors: ARGUMENT (NULL sampler, epoch above 2^63 - 1, position above the number of batches). For
+ * tell, epoch and position may be NULL. */
+rvn_status rvn_sampler_tell(const rvn_sampler *sampler, uint64_t *epoch, uint64_t *position);
+rvn_status rvn_sampler_seek(rvn_sampler *sampler, uint64_t epoch, uint64_t position);
+
+/* NULL is fine. */
+void rvn_sampler_destroy(rvn_sampler *sampler);
+
 /* ---- the catalog ---------------------------------------------------------------------------------- */
 
 /* One thing that a recipe can name. The text is static: it lives as long as the library. */

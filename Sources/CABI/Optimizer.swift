@@ -32,7 +32,7 @@ public func rvn_optimizer_create_with(
   }
 }
 
-private func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> Options {
+func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> Options {
   let o = options.pointee
   try check(o.struct_size, "rvn_options", least: MemoryLayout<rvn_options>.size)
   try check(o.reserved, "rvn_options.reserved")
