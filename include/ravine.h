@@ -299,7 +299,7 @@ rvn_status rvn_schedule_recipe(const rvn_schedule *schedule, char *buf, size_t c
 /* NULL is fine. */
 void rvn_schedule_destroy(rvn_schedule *schedule);
 
-/* ---- mini-batches ---------------------------------------------------------------------------------- */
+/* ---- mini-batches ----------------------------------------------------------------------------- */
 
 typedef struct rvn_sampler rvn_sampler;
 
@@ -308,7 +308,7 @@ typedef struct rvn_sampler rvn_sampler;
  * stochastic gradient descent, anything between is mini-batches. */
 typedef struct rvn_sampler_options {
   size_t struct_size;    /* = sizeof(rvn_sampler_options) */
-  uint64_t count;        /* items: 1 to 2^62, with labels to 2^31 - 1 */
+  uint64_t count;        /* items: 1 to 2^62, with labels at most 2^31 - 1 */
   uint64_t batch;        /* items of a batch of this rank; 0 or more than it has: all it has */
   uint64_t seed;         /* same seed, same batches, on every machine */
   const int64_t *labels; /* the class of each item, any numbers, to stratify by; NULL: do not.

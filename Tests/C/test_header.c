@@ -40,6 +40,19 @@ static void structs(void) {
   AT(rvn_load_options, params, 12);
   AT(rvn_load_options, state, 16);
   AT(rvn_load_options, reserved, 20);
+  SIZE(rvn_sampler_options, 72);
+  AT(rvn_sampler_options, struct_size, 0);
+  AT(rvn_sampler_options, count, 8);
+  AT(rvn_sampler_options, batch, 16);
+  AT(rvn_sampler_options, seed, 24);
+  AT(rvn_sampler_options, labels, 32);
+  AT(rvn_sampler_options, host, 40);
+  AT(rvn_sampler_options, rank, 48);
+  AT(rvn_sampler_options, world, 52);
+  AT(rvn_sampler_options, ordered, 56);
+  AT(rvn_sampler_options, replacement, 60);
+  AT(rvn_sampler_options, drop_last, 64);
+  AT(rvn_sampler_options, reserved, 68);
   SIZE(rvn_entry, 72);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);
@@ -143,6 +156,14 @@ static void functions(void) {
   rvn_status (*values)(const rvn_schedule *, uint64_t, size_t, double *) = rvn_schedule_values;
   rvn_status (*form)(const rvn_schedule *, char *, size_t, size_t *) = rvn_schedule_recipe;
   void (*release)(rvn_schedule *) = rvn_schedule_destroy;
+  rvn_status (*sampler)(const rvn_sampler_options *, rvn_sampler **) = rvn_sampler_create;
+  rvn_status (*size)(const rvn_sampler *, uint64_t *, uint64_t *) = rvn_sampler_size;
+  rvn_status (*next)(rvn_sampler *, int64_t *, size_t, size_t *) = rvn_sampler_next;
+  rvn_status (*batch)(const rvn_sampler *, uint64_t, uint64_t, int64_t *, size_t, size_t *) =
+      rvn_sampler_batch;
+  rvn_status (*tell)(const rvn_sampler *, uint64_t *, uint64_t *) = rvn_sampler_tell;
+  rvn_status (*seek)(rvn_sampler *, uint64_t, uint64_t) = rvn_sampler_seek;
+  void (*drop)(rvn_sampler *) = rvn_sampler_destroy;
   rvn_status (*entry)(size_t, rvn_entry *) = rvn_catalog_entry;
   rvn_status (*parameter)(size_t, size_t, rvn_parameter *) = rvn_catalog_parameter;
   rvn_status (*slot)(size_t, size_t, rvn_slot *) = rvn_catalog_slot;
@@ -161,6 +182,7 @@ static void functions(void) {
   nothing();
   CHECK(create && create_with && add && step && destroy && get && set && change && recipe);
   CHECK(prepare && plan && bind && save && load && load_with && read && write && slots);
+  CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(schedule && values && form && release && entry && parameter && slot && threads);
 }
 

@@ -32,7 +32,7 @@ static uint64_t random_bits(uint64_t seed, uint64_t stream, uint64_t index) {
 }
 
 /* The streams of one seed. */
-enum { STREAM_SPLIT = 0, STREAM_HIDDEN = 1, STREAM_OUTPUT = 2, STREAM_EPOCH = 1000 };
+enum { STREAM_SPLIT = 0, STREAM_HIDDEN = 1, STREAM_OUTPUT = 2 };
 
 /* Puts items in an order that depends on seed and stream only (Fisher and Yates). */
 static void shuffle(int *items, int count, uint64_t seed, uint64_t stream) {
@@ -163,10 +163,11 @@ static float softmax(float *output, int label) {
 
 /* Gives the mean loss over the images chosen[0..<count], and its gradient in *gradient. */
 static float loss_and_gradient(const struct network *network, const struct digits *digits,
-                               const int *chosen, int count, struct network *gradient) {
+                               const int64_t *chosen, size_t count,
+                               struct network *gradient) {
   float loss = 0, share = 1 / (float)count;
   memset(gradient, 0, sizeof *gradient);
-  for (int n = 0; n < count; n++) {
+  for (size_t n = 0; n < count; n++) {
     const float *pixels = digits->pixels[chosen[n]];
     int label = digits->labels[chosen[n]];
     float hidden[HIDDEN], output[CLASSES], back[HIDDEN];

@@ -3,7 +3,7 @@
  *     build/examples/train_digits --help
  *
  * The images and the network are in digits.h. This file is the part that uses Ravine: create an
- * optimizer from a recipe, add the four tensors, step, save, resume.
+ * optimizer from a recipe, add the four tensors, draw mini-batches, step, save, resume.
  *
  * A run that is interrupted and resumed ends in the same bytes as one that was not. To see it:
  *
@@ -114,11 +114,21 @@ static void check(rvn_status status) {
   if (status != RVN_OK) fail("%s", rvn_last_error());
 }
 
-static int batch_count(const struct options *o) { return (TRAIN + o->batch - 1) / o->batch; }
+/* Divides the training images into batches, in another order in each epoch. */
+static rvn_sampler *create_sampler(const struct options *o, uint64_t *batches) {
+  rvn_sampler_options options = {.struct_size = sizeof options};
+  options.count = TRAIN;
+  options.batch = (uint64_t)o->batch;
+  options.seed = o->seed;
+  rvn_sampler *sampler;
+  check(rvn_sampler_create(&options, &sampler));
+  check(rvn_sampler_size(sampler, batches, NULL));
+  return sampler;
+}
 
 /* Warm up for a tenth of the run, then go down to 0 along a cosine. Biases do not decay. */
-static void default_recipe(const struct options *o, char *text, size_t size) {
-  int steps = o->epochs * batch_count(o), warmup = steps < 10 ? 1 : steps / 10;
+static void default_recipe(int steps, char *text, size_t size) {
+  int warmup = steps < 10 ? 1 : steps / 10;
   snprintf(text, size,
            "clip_norm(1) | adamw(lr=warmup(cosine(0.02, steps=%d), steps=%d), weight_decay=0.01)"
            "; *.bias: weight_decay=0",
@@ -174,38 +184,40 @@ static FILE *start_record(const char *path, const char *recipe, const struct net
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
-/* One pass over the training images. The order of images is a function of seed and epoch. */
-static void train_epoch(const struct options *o, rvn_optimizer *optimizer,
+/* One pass over the training images, or the rest of one. */
+static void train_epoch(const struct options *o, rvn_optimizer *optimizer, rvn_sampler *sampler,
                         const struct digits *digits, struct network *network,
-                        struct network *gradient, FILE *record, uint64_t *done) {
-  int order[TRAIN], seen = 0, steps = 0, clipped = 0;
+                        struct network *gradient, FILE *record) {
+  int steps = 0, clipped = 0;
+  size_t size, seen = 0;
+  int64_t images[TRAIN];
   double loss = 0, norm = 0;
   rvn_step_report report = {sizeof report, 0, 0, 0, 0, 0, 0, 0, 0};
-  uint64_t batches = (uint64_t)batch_count(o), epoch = *done / batches;
-  for (int i = 0; i < TRAIN; i++) order[i] = i;
-  shuffle(order, TRAIN, o->seed, STREAM_EPOCH + epoch);
+  uint64_t epoch, batches;
+  check(rvn_sampler_tell(sampler, &epoch, NULL));
+  check(rvn_sampler_size(sampler, &batches, NULL));
 
-  for (int start = (int)(*done % batches) * o->batch; start < TRAIN; start += o->batch) {
-    int size = TRAIN - start < o->batch ? TRAIN - start : o->batch;
-    float mean = loss_and_gradient(network, digits, order + start, size, gradient);
+  for (;;) {
+    check(rvn_sampler_next(sampler, images, TRAIN, &size));
+    if (size == 0) break; /* the end of the epoch */
+    float mean = loss_and_gradient(network, digits, images, size, gradient);
     const rvn_step_input input = {sizeof input, NULL, 0, mean, 1, 0};
     check(rvn_optimizer_step(optimizer, &input, &report));
     write_record(record, gradient);
     write_record(record, network);
-    loss += (double)mean * size;
+    loss += (double)mean * (double)size;
     norm += report.grad_norm;
     clipped += report.clip_scale < 1;
     seen += size;
     steps++;
-    *done += 1;
   }
   if (!isfinite(loss)) fail("the loss is not finite in epoch %d; try a lower lr", (int)epoch + 1);
-  if ((o->save || o->resume) && report.step != *done)
+  if ((o->save || o->resume) && report.step != (epoch + 1) * batches)
     fail("this recipe does not make an update from every batch, so --resume could not find the "
          "place; leave out --save and --resume");
   if (o->save) check(rvn_optimizer_save(optimizer, o->save));
   if (!o->quiet)
-    printf("%5d  %6.4f  %13.4f  %8.2e  %13.4f  %2d of %d\n", (int)epoch + 1, loss / seen,
+    printf("%5d  %6.4f  %13.4f  %8.2e  %13.4f  %2d of %d\n", (int)epoch + 1, loss / (double)seen,
            (double)count_right(network, digits) / TEST, report.lr, norm / steps, clipped, steps);
 }
 
@@ -224,8 +236,10 @@ int main(int count, char **arguments) {
   if (!read_digits(o.data, &digits)) return 1;
   initialise(&network, o.seed);
 
+  uint64_t batches;
+  rvn_sampler *sampler = create_sampler(&o, &batches);
   char standard[200];
-  default_recipe(&o, standard, sizeof standard);
+  default_recipe(o.epochs * (int)batches, standard, sizeof standard);
   rvn_optimizer *optimizer = create_optimizer(o.recipe ? o.recipe : standard, &network, &gradient);
   char *recipe = canonical_recipe(optimizer);
   if (!o.quiet) printf("%s\n\n", recipe);
@@ -234,14 +248,16 @@ int main(int count, char **arguments) {
   double updates = 0;
   if (o.resume) check(rvn_optimizer_load(optimizer, o.resume));
   check(rvn_optimizer_read(optimizer, 2, "step", RVN_F64, &updates, 1));
+  uint64_t epoch = (uint64_t)updates / batches;
+  uint64_t end = (uint64_t)(o.stop < o.epochs ? o.stop : o.epochs);
+  check(rvn_sampler_seek(sampler, epoch, (uint64_t)updates % batches));
 
   FILE *record = o.record ? start_record(o.record, recipe, &network) : NULL;
-  uint64_t done = (uint64_t)updates;
-  uint64_t end = (uint64_t)batch_count(&o) * (uint64_t)(o.stop < o.epochs ? o.stop : o.epochs);
-  if (!o.quiet && done >= end) printf("the checkpoint is at the end of the run already\n");
-  if (!o.quiet && done < end)
+  if (!o.quiet && epoch >= end) printf("the checkpoint is at the end of the run already\n");
+  if (!o.quiet && epoch < end)
     printf("epoch    loss  test accuracy        lr  gradient norm  clipped\n");
-  while (done < end) train_epoch(&o, optimizer, &digits, &network, &gradient, record, &done);
+  for (; epoch < end; epoch++)
+    train_epoch(&o, optimizer, sampler, &digits, &network, &gradient, record);
   if (record) {
     int failed = ferror(record);
     if (fclose(record) || failed) fail("cannot write all of %s", o.record);
@@ -251,6 +267,7 @@ int main(int count, char **arguments) {
   printf("test accuracy %.4f (%d of %d), parameters %016llx\n", (double)right / TEST, right, TEST,
          (unsigned long long)checksum(&network));
   free(recipe);
+  rvn_sampler_destroy(sampler);
   rvn_optimizer_destroy(optimizer);
   return 0;
 }

@@ -123,32 +123,31 @@ def default_recipe(epochs, batches):
 
 def train(options):
     pixels, labels = read_digits(options.data)
-    batches = -(-TRAIN // options.batch)
+    sampler = rv.Sampler(TRAIN, options.batch, options.seed)
+    batches = len(sampler)
     parameters = initial_parameters(options.seed)
     gradient = {name: np.zeros_like(array) for name, array in parameters.items()}
     recipe = options.recipe or default_recipe(options.epochs, batches)
     optimizer = rv.Optimizer(recipe, parameters, grads=gradient)
     if options.resume:
         optimizer.load(options.resume)
-    done = int(optimizer.steps("output.weight"))
+    # The number of updates is all that is needed to find the place in the run.
+    sampler.epoch, sampler.position = divmod(int(optimizer.steps("output.weight")), batches)
 
     say = (lambda *_: None) if options.quiet else print
     say(optimizer.recipe + "\n")
     say("epoch    loss  test accuracy        lr  gradient norm  clipped")
     history = []
-    for epoch in range(done // batches, min(options.epochs, options.stop)):
+    for epoch in range(sampler.epoch, min(options.epochs, options.stop)):
         first, sizes = len(history), []
-        order = shuffled(TRAIN, options.seed, 1000 + epoch)
-        for start in range(done % batches * options.batch, TRAIN, options.batch):
-            chosen = order[start : start + options.batch]
+        for chosen in sampler:
             loss = loss_and_gradient(parameters, pixels[chosen], labels[chosen], gradient)
             report = optimizer.step(loss=loss)
             history.append((report.step, loss, report.lr, report.grad_norm, report.clip_scale))
             sizes.append(len(chosen))
-            done += 1
         if not np.isfinite([entry[1] for entry in history[first:]]).all():
             sys.exit(f"the loss is not finite in epoch {epoch + 1}; try a lower lr")
-        if (options.save or options.resume) and report.step != done:
+        if (options.save or options.resume) and report.step != (epoch + 1) * batches:
             sys.exit(
                 "this recipe does not make an update from every batch, so --resume could not "
                 "find the place; leave out --save and --resume"

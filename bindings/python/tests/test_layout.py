@@ -21,6 +21,7 @@ STRUCTS = {
     "rvn_step_input": layout.StepInput,
     "rvn_step_report": layout.StepReport,
     "rvn_load_options": layout.LoadOptions,
+    "rvn_sampler_options": layout.SamplerOptions,
     "rvn_entry": layout.Entry,
     "rvn_parameter": layout.Parameter,
     "rvn_slot": layout.Slot,

@@ -37,6 +37,7 @@ from ._library import isa, set_threads, shutdown, version
 from ._optimizer import Optimizer
 from ._recipe import Recipe, Times, times
 from ._report import StepReport
+from ._sampler import Sampler
 from ._schedule import Schedule, schedule
 
 __version__ = "0.1.0"
@@ -60,6 +61,7 @@ __all__ = [
     "RavineError",
     "Recipe",
     "RecipeError",
+    "Sampler",
     "Schedule",
     "ShapeError",
     "Slot",

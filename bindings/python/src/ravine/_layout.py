@@ -79,6 +79,23 @@ class LoadOptions(Sized):
     ]
 
 
+class SamplerOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("count", c_uint64),
+        ("batch", c_uint64),
+        ("seed", c_uint64),
+        ("labels", c_void_p),
+        ("host", c_void_p),
+        ("rank", c_int32),
+        ("world", c_int32),
+        ("ordered", c_int32),
+        ("replacement", c_int32),
+        ("drop_last", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class Entry(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
