@@ -39,13 +39,14 @@ private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scrat
 /// Asks for the beginning of a tensor's arrays: what the hardware sees too late where tensors are small.
 @inline(__always)
 private func prefetch(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Work>) {
+  guard let grad = tensor.pointee.grad else { return }  // a frozen tensor has no slots either
   let bytes = min(tensor.pointee.count * tensor.pointee.lane, 256)
   let gradientOnly =
     work.pointee.phase.kind != .update && !work.pointee.phase.ruleMeasures
   let slots = gradientOnly ? 0 : work.pointee.groups[tensor.pointee.group].slots
   var at = 0
   while at < bytes {
-    if let grad = tensor.pointee.grad { ravine_prefetch(grad + at) }
+    ravine_prefetch(grad + at)
     if !gradientOnly, let data = tensor.pointee.data { ravine_prefetch(data + at) }
     for k in 0..<slots {
       if let array = tensor.pointee.slots.unsafelyUnwrapped[k] { ravine_prefetch(array + at) }
