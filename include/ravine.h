@@ -168,8 +168,8 @@ typedef struct rvn_step_report {
  * report->struct_size; on failure the report is not written.
  * Gradients are never written to. A step that is skipped changes nothing and is RVN_OK.
  * Errors: those of rvn_optimizer_prepare at the first step; ARGUMENT (wrong struct_size or
- * grad_count, misaligned gradient, a schedule that leaves its parameter's range), NONFINITE
- * (finite_guard: names tensor and index). */
+ * grad_count, misaligned gradient, a schedule that ends or leaves its parameter's range),
+ * NONFINITE (finite_guard: names tensor and index). */
 rvn_status rvn_optimizer_step(rvn_optimizer *opt, const rvn_step_input *input,
                               rvn_step_report *report);
 
@@ -184,9 +184,9 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
  *   "head.*:lr"        of the tensors that match; set appends a clause to the recipe, in place of
  *                      an earlier one by set with the same key
  * get gives the value that the next step uses: a schedule is evaluated at the current step (and
- * refused by the step if it has left its range). If patterns match tensors with different values,
- * get fails and says so. set replaces a schedule by the number; flags are 0 and 1. Words
- * ("compat") and lists are fixed at creation.
+ * refused by the step if it has left its range, or has ended and is NaN). If patterns match tensors
+ * with different values, get fails and says so. set replaces a schedule by the number; flags are
+ * 0 and 1. Words ("compat") and lists are fixed at creation.
  * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
  * told), RECIPE (a malformed pattern), STATE (the change would need other state than was
  * prepared). */
@@ -288,6 +288,8 @@ rvn_status rvn_schedule_create(const char *recipe, rvn_schedule **out);
 
 /* Writes the values at steps first, first + 1, ... first + count - 1. Step 0 is the first update.
  * A schedule is a pure function of the step: this may be called from several threads at once.
+ * A step where it has no value gives NaN, beside the values that there are: past the end of over(...,
+ * past=error), where rvn_optimizer_step fails, or where 64-bit floats overflow.
  * Errors: ARGUMENT (NULL; steps beyond 2^64 - 1). */
 rvn_status rvn_schedule_values(const rvn_schedule *schedule, uint64_t first, size_t count,
                                double *out);
@@ -392,12 +394,13 @@ typedef struct rvn_entry {
 } rvn_entry;
 
 /* Kinds of parameters. */
-#define RVN_PARAMETER_NUMBER 1   /* a number, or a schedule over steps */
-#define RVN_PARAMETER_FLAG 2     /* 0 or 1 */
-#define RVN_PARAMETER_WORD 3     /* one of the words in `words` */
-#define RVN_PARAMETER_COUNT 4    /* a whole number */
-#define RVN_PARAMETER_LIST 5     /* numbers in parentheses: (5, 20) */
-#define RVN_PARAMETER_SCHEDULE 6 /* a schedule or a number: what `warmup` goes around */
+#define RVN_PARAMETER_NUMBER 1    /* a number, or a schedule over steps */
+#define RVN_PARAMETER_FLAG 2      /* 0 or 1 */
+#define RVN_PARAMETER_WORD 3      /* one of the words in `words` */
+#define RVN_PARAMETER_COUNT 4     /* a whole number */
+#define RVN_PARAMETER_LIST 5      /* numbers in parentheses: (5, 20) */
+#define RVN_PARAMETER_SCHEDULE 6  /* a schedule or a number: what `warmup` goes around */
+#define RVN_PARAMETER_SCHEDULES 7 /* schedules and numbers in parentheses: the parts of `sequence` */
 
 typedef struct rvn_parameter {
   size_t struct_size;  /* = sizeof(rvn_parameter), set by the caller */

@@ -32,7 +32,7 @@ public struct Declaration: Sendable {
 /// A parameter of an entry, and the values it may take.
 public struct Parameter: Sendable {
   public enum Kind: Int32, Sendable {
-    case number = 1, flag, word, count, list, schedule
+    case number = 1, flag, word, count, list, schedule, schedules
   }
 
   public let name: StaticString
@@ -44,23 +44,30 @@ public struct Parameter: Sendable {
   public let words: [StaticString]
   /// The parameter that must not be 0 where this one is not.
   public let needs: StaticString?
+  /// What `5%` is a share of: a parameter of the entry, or "total", the steps of the `over` around it.
+  public let share: StaticString?
+  /// Whether it may not be longer than that.
+  public let fits: Bool
   public let summary: StaticString
 
   public init(
     _ name: StaticString, _ kind: Kind = .number, _ initial: Double? = nil, from low: Double = 0,
-    to high: Double = .infinity, lowOpen: Bool = false, highOpen: Bool? = nil,
-    words: [StaticString] = [], needs: StaticString? = nil, _ summary: StaticString
+    to high: Double = .infinity, lowOpen: Bool? = nil, highOpen: Bool? = nil,
+    words: [StaticString] = [], needs: StaticString? = nil, share: StaticString? = nil,
+    fits: Bool = false, _ summary: StaticString
   ) {
     self.name = name
     self.kind = kind
     self.initial = initial
     self.low = low
     self.high = high
-    self.lowOpen = lowOpen || low == -.infinity
     // Infinity itself is allowed only where a parameter says so.
+    self.lowOpen = lowOpen ?? (low == -.infinity)
     self.highOpen = highOpen ?? (high == .infinity)
     self.words = words
     self.needs = needs
+    self.share = share
+    self.fits = fits
     self.summary = summary
   }
 }

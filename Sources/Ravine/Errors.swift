@@ -11,6 +11,7 @@ public struct RavineError: Error, Sendable {
     self.message = message
   }
 
+  static func recipe(_ message: Text) -> RavineError { RavineError(RVN_ERR_RECIPE, message) }
   static func argument(_ message: Text) -> RavineError { RavineError(RVN_ERR_ARGUMENT, message) }
   static func name(_ message: Text) -> RavineError { RavineError(RVN_ERR_NAME, message) }
   static func state(_ message: Text) -> RavineError { RavineError(RVN_ERR_STATE, message) }

@@ -74,8 +74,9 @@ CHECK_UNUSED static void value_for(const rvn_parameter *p, int busy, char *out, 
   if (p->kind == RVN_PARAMETER_NUMBER && ((busy && off) || !*p->initial)) snprintf(out, cap, "0.25");
   if (*p->initial) return;
   if (p->kind == RVN_PARAMETER_COUNT) snprintf(out, cap, "7");
-  if (p->kind == RVN_PARAMETER_LIST) snprintf(out, cap, "(2, 5)");
+  if (p->kind == RVN_PARAMETER_LIST) snprintf(out, cap, p->low < 0 ? "(0.25, 0.125)" : "(2, 5)");
   if (p->kind == RVN_PARAMETER_SCHEDULE) snprintf(out, cap, "0.25");
+  if (p->kind == RVN_PARAMETER_SCHEDULES) snprintf(out, cap, "(0.0625, cosine(0.0625, 5), 0.0625)");
 }
 
 /* "name(a=1, b=2)" for entry i of the catalog; 0 if the text does not fit or busy changes nothing. */

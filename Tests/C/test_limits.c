@@ -159,7 +159,7 @@ static void catalog(void) {
       rvn_parameter p = parameter_at(i, k);
       NOTE("%s.%s", e.name, p.name);
       CHECK(*p.name && *p.summary && strchr(p.summary, '\n') == NULL);
-      CHECK(p.kind >= RVN_PARAMETER_NUMBER && p.kind <= RVN_PARAMETER_SCHEDULE);
+      CHECK(p.kind >= RVN_PARAMETER_NUMBER && p.kind <= RVN_PARAMETER_SCHEDULES);
       CHECK((p.kind == RVN_PARAMETER_WORD) == (*p.words != 0));
       CHECK(p.low < p.high || p.kind == RVN_PARAMETER_WORD);
       CHECK(p.reserved == 0 && p.low_open >> 1 == 0 && p.high_open >> 1 == 0);

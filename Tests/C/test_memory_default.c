@@ -36,7 +36,7 @@ static rvn_status a_handle(void) {
 static rvn_status a_schedule(void) {
   rvn_schedule *s = NULL;
   double x = -1;
-  rvn_status status = rvn_schedule_create("warmup(multistep(1, at=(2, 3)), steps=2)", &s);
+  rvn_status status = rvn_schedule_create("over(9, sequence((warmup(multistep(1, at=(2, 3)), steps=2), total((1, 2))), at=(50%,)))", &s);
   if (status == RVN_OK) status = rvn_schedule_values(s, 0, 1, &x);
   if (status == RVN_OK) status = rvn_schedule_recipe(s, NULL, 0, NULL);
   rvn_schedule_destroy(s);

@@ -47,12 +47,26 @@ static void every_rule(const char *before, const char *behind) {
   }
 }
 
+static void every_schedule(void) {
+  char schedule[300], recipe[600];
+  size_t i;
+  int busy;
+  for (i = 0; i < rvn_catalog_count(); i++) {
+    if (strcmp(entry_at(i).kind, "schedule") != 0) continue;
+    for (busy = 0; busy < 2; busy++) {
+      if (!recipe_for(i, busy, schedule, sizeof schedule)) continue;
+      snprintf(recipe, sizeof recipe, "sgd(%s)", schedule);
+      quiet(recipe, 1);
+    }
+  }
+}
+
 int main(void) {
   fill_random(small_g[0], 3 * SMALL, 1), fill_random(large_g, LARGE, 1);
   every_rule("", "");
   every_rule("finite_guard(skip) | clip_norm(1) | clip_value(0.5) | ", "; t1: lr=0.5; t2: frozen");
   every_rule("finite_guard(zero) | clip_norm(2, p=inf) | clip_norm(1, p=1) | ", "; t1: lamb(0.5)");
-  quiet("sgd(cosine(1, steps=5))", 1);
+  every_schedule();
   quiet("sgd(warmup(linear(1, 0, steps=20), steps=3), momentum=0.9); t1: lr=x0.5", 1);
   quiet("adamw(exponential(1, factor=0.5), beta1=multistep(0.9, at=(2, 3)))", 1);
   quiet("clip_value(step(1, every=2)) | clip_norm(cosine(1, 9)) | sgd(1)", 1);

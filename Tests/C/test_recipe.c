@@ -81,6 +81,8 @@ static void round_trips(void) {
   round_trip("sgd(multistep(0.1, at=(5,), factor=0.5)); a: lr=cosine(1, steps=5); b: frozen");
   round_trip("adam(1e-3, compat=optax, beta1=cosine(0.9, steps=5, floor=0.5)); *: compat=torch");
   round_trip("finite_guard(zero) | clip_norm(max=cosine(2, 10, 1), p=inf, compat=optax) | lamb(1)");
+  round_trip("sgd(over(10k, sequence((warmup(0.1, steps=5%), 0.2, total((0.1, step(1, 9)))), at=(1k, 50%))))");
+  round_trip("sgd(clamp(product((cosine(1, steps=9),)), low=-inf), momentum=over(9, linear(0, 1, 10%), error))");
   round_trip("sgd(5e-324); a: lr=1.7976931348623157e308; b: lr=-0");
 }
 
@@ -100,7 +102,7 @@ static void spelling(void) {
   same("sgd(1, nesterov=false)", "sgd(1, nesterov=0)");
   same("sgd(1, decay=\"decoupled\")", "sgd(1, decay=decoupled)");
   same("clip_norm(1, inf) | sgd", "clip_norm(1, p=\"inf\") | sgd");
-  same("sgd(cosine(1, 10))", "sgd(cosine(value=1, steps=10, floor=0))");
+  same("sgd(cosine(1, 10))", "sgd(cosine(value=1, steps=10, floor=0, exponent=1, compat=optax))");
   same("sgd(multistep(1, (5, 20)))", "sgd(multistep(1, at=(5,20,), factor=0.1))");
   same("sgd(lr=1k)", "sgd(lr=1000)");
   same("sgd(1); \"a\": lr=2", "sgd(1); a: lr=2");

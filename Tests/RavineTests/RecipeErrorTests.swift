@@ -202,6 +202,9 @@ struct RecipeErrorTests {
     }
     _ = try parse(list(Limits.list))
     #expect(sentence { _ = try parse(list(Limits.list + 1)) }.contains("more than 4096 numbers"))
+    func parts(_ n: Int) -> String { "sgd(total((" + repeated("1,", n) + ")))" }
+    _ = try parse(parts(Limits.parts))
+    #expect(sentence { _ = try parse(parts(Limits.parts + 1)) }.contains("more than 64 schedules"))
   }
 
   /// Sentences and checkpoints repeat parts of a recipe, and both are UTF-8.

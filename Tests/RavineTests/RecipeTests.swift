@@ -34,14 +34,25 @@ struct RecipeTests {
     ("sgd(linear(0.1, 0.01, 30))", with("lr=linear(value=0.1, end=0.01, steps=30)")),
     ("sgd(linear(0.1, end=0, steps=1k))", with("lr=linear(value=0.1, end=0, steps=1000)")),
     ("sgd(step(0.1, every=30))", with("lr=step(value=0.1, every=30, factor=0.1)")),
-    ("sgd(multistep(0.1, (5, 20)))", with("lr=multistep(value=0.1, at=(5, 20), factor=0.1)")),
-    ("sgd(multistep(0.1, at=(5)))", with("lr=multistep(value=0.1, at=(5,), factor=0.1)")),
+    (
+      "sgd(multistep(0.1, (5, 20)))",
+      with("lr=multistep(value=0.1, at=(5, 20), factor=0.1, compat=torch)")
+    ),
+    (
+      "sgd(multistep(0.1, at=(5)))",
+      with("lr=multistep(value=0.1, at=(5,), factor=0.1, compat=torch)")
+    ),
     ("sgd(exponential(0.1, 90%))", with("lr=exponential(value=0.1, factor=0.9, every=1)")),
     (
       "sgd(warmup(cosine(3e-4, steps=9900), steps=100))",
-      with("lr=warmup(schedule=cosine(value=0.0003, steps=9900, floor=0), steps=100)")
+      with(
+        "lr=warmup(schedule=cosine(value=0.0003, steps=9900, floor=0, exponent=1, compat=optax), "
+          + "steps=100, shape=linear, start=0, compat=llm.c)")
     ),
-    ("sgd(warmup(0.1, steps=5))", with("lr=warmup(schedule=0.1, steps=5)")),
+    (
+      "sgd(warmup(0.1, steps=5))",
+      with("lr=warmup(schedule=0.1, steps=5, shape=linear, start=0, compat=llm.c)")
+    ),
     (
       "sgd(0.1, momentum=linear(0, 0.9, steps=9))",
       with("lr=0.1", "momentum=linear(value=0, end=0.9, steps=9)")
@@ -54,7 +65,10 @@ struct RecipeTests {
     ("lion; a : lr = x10 , beta1=0", "\(lion); a: lr=x10, beta1=0"),
     ("lion; a: lion.lr=1", "\(lion); a: lr=1"),
     ("lion; a: sgd; b: momentum=0.5", "\(lion); a: \(sgd); b: momentum=0.5"),
-    ("lion; a: lr=cosine(1, steps=2)", "\(lion); a: lr=cosine(value=1, steps=2, floor=0)"),
+    (
+      "lion; a: lr=cosine(1, steps=2)",
+      "\(lion); a: lr=cosine(value=1, steps=2, floor=0, exponent=1, compat=optax)"
+    ),
     (
       "clip_value(1) | clip_value(2) | lion; a: clip_value#2.max=3, clip_value.max=4",
       "clip_value(max=1) | clip_value(max=2) | \(lion); a: clip_value#2.max=3, clip_value.max=4"
@@ -93,8 +107,22 @@ struct RecipeTests {
     for (text, expected) in [
       ("0.1", "constant(value=0.1)"), (" 10% # of it", "constant(value=0.1)"),
       ("-5", "constant(value=-5)"),
-      ("cosine(1, 9)", "cosine(value=1, steps=9, floor=0)"),
-      ("warmup(step(1, 2), 3)", "warmup(schedule=step(value=1, every=2, factor=0.1), steps=3)"),
+      ("cosine(1, 9)", "cosine(value=1, steps=9, floor=0, exponent=1, compat=optax)"),
+      (
+        "warmup(step(1, 2), 3)",
+        "warmup(schedule=step(value=1, every=2, factor=0.1), steps=3, shape=linear, start=0, compat=llm.c)"
+      ),
+      ("total((1, 2,))", "total(schedules=(1, 2))"), ("total((1))", "total(schedules=(1,))"),
+      (
+        "sequence((constant(1), 2), (5,))",
+        "sequence(schedules=(constant(value=1), 2), at=(5,))"
+      ),
+      (
+        "over(2k, inverse_sqrt(1, 12.34%))",
+        "over(steps=2000, schedule=inverse_sqrt(value=1, steps=247), past=hold)"
+      ),
+      ("clamp(1)", "clamp(schedule=1, low=-inf, high=inf)"),
+      ("shift(1, -5)", "shift(schedule=1, steps=-5)"),
     ] {
       let schedule = try StandaloneSchedule.make(Array(text.utf8))
       #expect(try schedule.text().string == expected)

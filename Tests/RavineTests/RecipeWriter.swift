@@ -102,6 +102,9 @@ struct RecipeWriter {
       }
       return "(\(numbers.joined(separator: ", "))\(random.pick(["", ","])))"
     case .schedule: return random.below(4) == 0 ? "0.5" : schedule(p)
+    case .schedules:
+      let items = (0...random.below(3)).map { _ in random.below(4) == 0 ? "0.5" : schedule(p) }
+      return "(\(items.joined(separator: ", "))\(random.pick(["", ","])))"
     case .number:
       if inClause, random.below(4) == 0 { return "x\(random.pick(["0.1", "10", "1e-3", "0"]))" }
       if !inSchedule, random.below(4) == 0 { return schedule(p) }
@@ -112,13 +115,21 @@ struct RecipeWriter {
   /// A schedule whose first value is in the range of a parameter.
   private mutating func schedule(_ p: Parameter) -> String {
     let start = number(p)
-    switch random.below(5) {
+    switch random.below(8) {
     case 0: return "constant(\(start))"
+    case 5:
+      return "sequence((\(start), linear(\(start), \(number(p)), 9)), at=(\(1 + random.below(9)),))"
+    case 6: return "total((linear(\(start), 1, steps=3),))"
+    case 7: return "over(1k, warmup(\(start), steps=\(random.below(100))%), \(past()))"
     case 1: return "linear(\(start), \(number(p)), steps=\(1 + random.below(1000)))"
     case 2: return "warmup(\(start), steps=1)"
     case 3: return "cosine(value=\(start), steps=7, floor=\(start))"
     default: return "multistep(\(start), (\(1 + random.below(9)),), factor=0.5)"
     }
+  }
+
+  private mutating func past() -> String {
+    random.pick(["hold", "error", "repeat", "past=error"])
   }
 
   private mutating func number(_ p: Parameter) -> String {

@@ -89,6 +89,127 @@ struct ScheduleTests {
     try expect("warmup(linear(1, 0, steps=4), steps=1e15)", [(0, 1e-15), (Self.huge, 0)])
   }
 
+  /// D12: torch's OneCycleLR takes a step past its end, and rises there.
+  @Test func oneCycleStaysDownPastItsEnd() throws {
+    for text in [
+      "one_cycle(1, 10)", "one_cycle(1, 10, three_phase=1)", "one_cycle(1, 10, compat=optax)",
+    ] {
+      let cycle = try schedule(text), last = 1 / 25 / 1e4
+      for t in [10, 11, 12, Self.huge, .max] { #expect(cycle.value(at: t) == last, "\(text)") }
+      #expect((0..<20).map { cycle.value(at: $0) }.max() == 1 || !text.contains("optax"))
+    }
+    try expect("one_cycle(1, steps=1)", [(0, 1 / 25 / 1e4), (1, 1 / 25 / 1e4)])
+    try expect("one_cycle(1, steps=8, warmup=1)", [(7, 1), (8, 1 / 25 / 1e4)])
+  }
+
+  /// D13: torch's LinearLR with no iterations stays at its start, and ConstantLR divides by 0.
+  @Test func partsWithoutLengthAreNeverSeen() throws {
+    try expect("warmup(linear(2, 0, 2), steps=0)", [(0, 2), (1, 1), (2, 0)])
+    try expect("warmup(2, steps=0, compat=optax)", [(0, 2), (1, 2)])
+    try expect("sequence((1, 2, 3), at=(0, 0))", [(0, 3), (1, 3)])
+    try expect("piecewise(1, at=(0, 2), values=(0, 5))", [(0, 0), (1, 0), (2, 5), (.max, 5)])
+    try expect(
+      "piecewise(1, (2, 2, 4), (0, 8, 4), linear)", [(0, 1), (1, 0.5), (2, 8), (3, 6), (4, 4)])
+    try expect("wsd(2, steps=2, warmup=0, decay=0)", [(0, 2), (1, 2), (2, 2), (.max, 2)])
+    try expect("wsd(2, steps=2, warmup=2, decay=0, floor=1)", [(0, 1), (1, 2), (2, 2)])
+    try expect("wsd(2, steps=2, warmup=0, decay=2, floor=1)", [(0, 2), (1, 1.5), (2, 1)])
+    try expect(
+      "cosine_restarts(2, steps=2, warmup=2, multiplier=2)",
+      [(0, 1), (1, 2), (2, 1), (3, 2), (4, 2), (5, 1)])
+    try expect("product((0, 3))", [(0, 0)])
+  }
+
+  /// D14: torch and transformers rise again past the end of a cosine; here that is asked for.
+  @Test func cosinesRestOnTheirFloor() throws {
+    for text in [
+      "cosine(1, 4, floor=0.25)", "cosine(1, 4, 0.25, exponent=3)", "k_decay(1, 4, 2, 0.25)",
+    ] {
+      try expect(text, [(4, 0.25), (5, 0.25), (8, 0.25), (.max, 0.25)])
+    }
+    try expect("cosine(1, steps=4, compat=torch)", [(4, 0), (8, 1), (12, 0)])
+  }
+
+  /// D7: pytorch_optimizer's polynomial grows without bound.
+  @Test func polynomialEndsAtItsEnd() throws {
+    try expect("polynomial(4, steps=4, power=2)", [(0, 4), (2, 1), (4, 0), (5, 0), (.max, 0)])
+    try expect("polynomial(4, 4, end=2, cycle=1)", [(0, 4), (4, 2), (5, 2.75), (8, 2), (9, 2.5)])
+  }
+
+  /// D8: pytorch_optimizer's decay goes below its floor, and jumps up to it in the end.
+  @Test func theFloorHoldsThroughTheDecay() throws {
+    for tail in ["linear", "cosine", "sqrt", "square"] {
+      let wsd = try schedule("wsd(1, 104, warmup=2, decay=100, floor=0.1, tail=\(tail))")
+      for t in 4..<120 as Range<UInt64> {
+        #expect(wsd.value(at: t) >= wsd.value(at: t + 1) && wsd.value(at: t) >= 0.1, "\(tail) \(t)")
+      }
+    }
+  }
+
+  /// D9: timm's milestones are a step early; D10: its warm-up overlaps and never reaches the rate.
+  @Test func boundariesAndWarmUpsAreWhereTheySay() throws {
+    try expect("multistep(1, at=(3,), factor=0.5)", [(2, 1), (3, 0.5)])
+    try expect("multistep(1, at=(3,), factor=0.5, compat=timm)", [(1, 1), (2, 0.5)])
+    try expect("piecewise(1, (3,), (0.5,))", [(2, 1), (3, 0.5)])
+    try expect("piecewise(1, (3,), (0.5,), compat=keras)", [(3, 1), (4, 0.5)])
+    try expect(
+      "warmup(cosine(1, steps=6), steps=2, compat=optax)", [(0, 0), (1, 0.5), (2, 1), (8, 0)])
+    try expect("warmup(1, steps=4)", [(0, 0.25), (3, 1), (4, 1)])
+    try expect("warmup(1, steps=4, compat=optax)", [(0, 0), (3, 0.75), (4, 1)])
+    // W = T
+    try expect("over(4, warmup(1, steps=100%))", [(0, 0.25), (3, 1), (4, 1)])
+  }
+
+  @Test func restartsComeAtTheirStepForEveryMultiplier() throws {
+    for multiplier in [1, 2, 3, 10] as [UInt64] {
+      let restarts = try schedule(
+        "cosine_restarts(1, steps=7, multiplier=\(multiplier), decay=0.5)")
+      var start: UInt64 = 0, length: UInt64 = 7
+      for k in 0..<12 {
+        #expect(restarts.value(at: start) == Math.pow(0.5, Double(k)), "\(multiplier) \(k)")
+        if start > 0 { #expect(restarts.value(at: start - 1) < Math.pow(0.5, Double(k))) }
+        (start, length) = (start + length, length * multiplier)
+      }
+    }
+    try expect("cosine_restarts(1, 2, floor=0.25, limit=2)", [(2, 1), (4, 0.25), (.max, 0.25)])
+  }
+
+  @Test func algebraAtItsEdges() throws {
+    let line = "linear(4, 0, steps=4)"
+    try expect("shift(\(line), 2)", [(0, 4), (2, 4), (3, 3), (6, 0), (.max, 0)])
+    try expect("shift(\(line), -2)", [(0, 2), (2, 0)])
+    try expect("cycle(\(line), 3)", [(0, 4), (2, 2), (3, 4), (299, 2), (300, 4)])
+    try expect("cycle(\(line), 4, limit=2)", [(3, 1), (4, 4), (7, 1), (8, 0), (.max, 0)])
+    try expect("mirror(\(line), 4)", [(0, 0), (1, 1), (4, 4), (5, 4), (.max, 4)])
+    try expect(
+      "mirror(\(line), 4, symmetric)", [(0, 4), (3, 1), (4, 0), (5, 1), (8, 4), (.max, 4)])
+    try expect("clamp(\(line), 1, 3)", [(0, 3), (2, 2), (4, 1)])
+    try expect("scale(\(line), -1)", [(0, -4), (4, 0)])
+    try expect("total((\(line), 1, \(line)))", [(0, 9), (4, 1)])
+    try expect("product((\(line), 2, \(line)))", [(0, 32), (4, 0)])
+    try expect("per_epoch(10, \(line))", [(0, 4), (9, 4), (10, 3), (40, 0)])
+    try expect("per_epoch(10, \(line), smooth=1)", [(0, 4), (5, 3.5), (10, 3), (40, 0)])
+    try expect("over(2, \(line))", [(1, 3), (2, 2), (3, 2)])
+    try expect("over(2, \(line), repeat)", [(1, 3), (2, 4), (3, 3)])
+    let ended = try schedule("over(2, clamp(\(line), 1, 9), error)")
+    #expect(ended.value(at: 1) == 3 && ended.value(at: 2).isNaN && ended.value(at: .max).isNaN)
+    let inside = try schedule("clamp(total((1, over(2, \(line), error))), low=0)")
+    #expect(inside.value(at: 1) == 4 && inside.value(at: 2).isNaN)
+  }
+
+  /// 29% of 100 is 29, though 0.29 * 100 is 28.999999999999996.
+  @Test func sharesAreTheNearestWholeNumber() throws {
+    for (text, steps) in [
+      ("over(100, cosine(1, 29%))", 29), ("over(3, cosine(1, 50%))", 2),
+      ("over(7, cosine(1, 100%))", 7),
+      ("over(1k, per_epoch(10, cosine(1, 7%)))", 7), ("over(9k, over(50, cosine(1, 10%)))", 5),
+      ("over(100, cycle(sequence((cosine(1, 10%), 1), at=(20%,)), 30%))", 10),
+    ] {
+      #expect(
+        try schedule(text).text().string.contains("cosine(value=1, steps=\(steps), "), "\(text)")
+    }
+    #expect(try schedule("wsd(1, 200, 20%, 5%)").text().string.contains("decay=40, warmup=10,"))
+  }
+
   /// Beyond the step that a drop comes at, not before.
   @Test func dropsComeAtTheStepForEveryInterval() throws {
     for every in [1, 3, 7, 10, 49, 1000, 999_983] as [UInt64] {
@@ -120,8 +241,57 @@ struct ScheduleTests {
       ("multistep(1, (2, 1))", "at must rise, but 1 follows 2"),
       ("multistep(1, (1,), factor=-1)", "multistep.factor is -1"),
       ("warmup(steps=5)", "warmup needs 'schedule'"), ("warmup(1)", "warmup needs 'steps'"),
-      ("warmup(1, steps=0)", "warmup.steps is 0"), ("warmup(sgd, 5)", "but sgd is a rule"),
+      ("warmup(1, steps=-1)", "warmup.steps is -1"), ("warmup(sgd, 5)", "but sgd is a rule"),
       ("constant(linear(1, 2, 3))", "expected a number for constant.value"),
+      ("warmup(1, 5, start=2)", "warmup.start is 2"),
+      ("warmup(1, 5, cosin)", "did you mean 'cosine'?"),
+      ("piecewise(1, at=(2, 5), values=(1,))", "at has 2 steps and values 1 values"),
+      ("piecewise(1, (5, 2), (1, 1))", "piecewise: at must not fall, but 2 follows 5"),
+      ("sequence((1, 2), at=(1, 2))", "2 schedules need 1 boundaries, but at has 2"),
+      ("sequence((1, 2, 3), (5, 4))", "sequence: at must not fall, but 4 follows 5"),
+      ("sequence((1, 2), (-1,))", "sequence.at is -1"),
+      ("sequence((1, sgd), (1,))", "but sgd is a rule"),
+      ("sequence(1, (1,))", "expected schedules in parentheses for sequence.schedules"),
+      ("product(())", "product.schedules needs one schedule at least"),
+      ("total((1 2))", "expected ',' or ')'"), ("total((cosine(1),))", "cosine needs 'steps'"),
+      ("polynomial(1, steps=5, power=0)", "polynomial.power is 0"),
+      ("inverse_time(1, -1)", "inverse_time.rate is -1"), ("noam(1, dim=0)", "noam.dim is 0"),
+      ("noam(1, 512, warmup=0)", "noam.warmup is 0"), ("k_decay(1, 5, k=0)", "k_decay.k is 0"),
+      ("tanh_decay(1, 5, lower=3, upper=-7)", "lower is 3, which is not below upper, which is -7"),
+      ("cosine_restarts(1, 5, multiplier=0.5)", "cosine_restarts.multiplier is 0.5"),
+      ("cosine_restarts(1, 5, warmup=6)", "warmup is 6, longer than the first cycle of 5 steps"),
+      ("cosine_restarts(1, 5, limit=0)", "cosine_restarts.limit is 0"),
+      (
+        "wsd(1, 10, warmup=6, decay=5)", "warmup 6 and decay 5 are more than the 10 steps there are"
+      ),
+      ("wsd(1, 10, warmup=-1, decay=5)", "wsd.warmup is -1"),
+      (
+        "wsd(1, warmup=5%, steps=10, decay=5)",
+        "warmup is 5%, a share of steps that are not known here; give steps before it"
+      ),
+      ("one_cycle(1, 10, 1.5)", "one_cycle.warmup is 1.5"),
+      ("one_cycle(1, 10, 60%, three_phase=1)", "warmup is 0.6, and three_phase falls as long; 0.5"),
+      ("one_cycle(1, 10, three_phase=1, compat=optax)", "optax has no three_phase"),
+      ("cyclic(1, 2, up=0)", "cyclic.up is 0"), ("cyclic(1, 2, 5, factor=0)", "cyclic.factor is 0"),
+      ("clamp(1, low=2, high=1)", "low is 2, which is above high, which is 1"),
+      ("cycle(1, steps=0)", "cycle.steps is 0"), ("mirror(1, 5, shape=both)", "not 'both'"),
+      ("shift(1, steps=1.5)", "shift.steps is 1.5"),
+      ("per_epoch(0, 1)", "per_epoch.steps_per_epoch is 0"),
+      (
+        "over(100, warmup(1, steps=200))",
+        "warmup.steps is 200, longer than the 100 steps there are"
+      ),
+      (
+        "over(1k, per_epoch(100, warmup(1, 11)))",
+        "warmup.steps is 11, longer than the 10 steps there are"
+      ),
+      ("over(10, cosine(1, steps=1%))", "cosine.steps is 0"),
+      (
+        "over(schedule=cosine(1, 5%), steps=10)",
+        "cosine.steps is 5%, a share of steps that are not known here; put over("
+      ),
+      ("cosine(1, steps=5%)", "put over(steps=..., schedule=...) around it"),
+      ("multistep(1, at=(5%, 10))", "multistep.at is 5%"), ("over(0, 1)", "over.steps is 0"),
     ] {
       let error = failure { _ = try schedule(text) }
       let message = error?.message.string ?? "no error"
@@ -154,6 +324,22 @@ extension Stepping {
       #expect(error?.message.string == "sgd.lr is -1 at step 2, which is outside [0, inf)")
       #expect(model.values(0) == before && model.optimizer.step == 2)
       try model.optimizer.set(Array("lr".utf8), 1)
+      #expect(try model.optimizer.step().step == 3)
+    }
+
+    @Test func aScheduleThatEndsFailsTheStepAndChangesNothing() throws {
+      let model = try Model("sgd(0.1, momentum=over(2, 0.9, error))")
+      try model.add("w", [1])
+      _ = try model.optimizer.step()
+      _ = try model.optimizer.step()
+      let before = model.values(0)
+      let error = failure { _ = try model.optimizer.step() }
+      #expect(error?.status == RVN_ERR_ARGUMENT)
+      #expect(
+        error?.message.string
+          == "sgd.momentum has no value at step 2: its schedule ended, or overflows 64 bits")
+      #expect(model.values(0) == before && model.optimizer.step == 2)
+      try model.optimizer.set(Array("momentum".utf8), 0.5)
       #expect(try model.optimizer.step().step == 3)
     }
 

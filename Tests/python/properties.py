@@ -73,10 +73,12 @@ def given(parameter, place):
         return "(2, 5)"
     if parameter.kind == "schedule":
         return "cosine(0.5, steps=5)"
+    if parameter.kind == "schedules":
+        return "(0.5, cosine(0.5, steps=5), linear(0.5, 1, steps=3))"  # as many as "(2, 5)" splits
     if parameter.kind == "word":
         return parameter.words[0]
     if parameter.kind == "count":
-        return "7"
+        return str(max(1, 7 - place))  # later ones are parts of earlier ones
     wanted = 0.75 / (place + 1)  # not the same for the start and the end of a schedule
     return repr(wanted if allowed(parameter, wanted) else inside(parameter))
 

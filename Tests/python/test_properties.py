@@ -25,7 +25,7 @@ import pytest
 import ravine as rv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from properties import CHAINS, DTYPES, ENTRIES, Run, World, bits, world
+from properties import CHAINS, DTYPES, ENTRIES, STEPS, Run, World, bits, world
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RAVINE_BUILD", ROOT / "build")).resolve()
@@ -181,6 +181,36 @@ def test_runs_say_something(name):
             assert (start != end).mean() > (0.5 if dtype in ("f32", "f64") else 0), (
                 f"{recipe}: {dtype}"
             )
+
+
+MOVABLE = {
+    "adamw": ["lr", "beta1", "beta2", "eps", "weight_decay"],
+    "sgd": ["momentum", "dampening"],
+    "clip_norm(1) | sgd": ["clip_norm.max"],
+    "clip_value(1) | sgd": ["clip_value.max"],
+}
+
+
+@pytest.mark.parametrize("name", [e.name for e in rv.catalog("schedule")])
+def test_a_schedule_moves_any_hyper_parameter(name):
+    """At every step the value that the schedule has by itself, of the recipe or by a pattern."""
+    inside = f"clamp(scale({properties.main_ones(name)[-1]}, 0.25), low=0.001, high=0.75)"
+    values = rv.schedule(inside).values(STEPS)
+    for chain, keys in MOVABLE.items():
+        for key in keys:
+            stage, _, parameter = key.rpartition(".")
+            if stage:
+                recipe = f"{stage}(max={inside}) | sgd"
+            else:
+                recipe = f"{chain}({parameter}={inside})"
+            tested = [(recipe, key)]
+            if stage != "clip_norm":
+                tested.append((f"{chain}; 1: {key}={inside}", f"1:{key}"))
+            for text, place in tested:
+                opt = rv.Optimizer(text, [np.ones(2), np.ones(2)])
+                for value in values:
+                    assert opt.get(place) == value, f"{text}: {place}"
+                    opt.step([np.ones(2), np.ones(2)])
 
 
 # ---- threads -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 Run by hand when a rule is added, never by CI. Made with Python 3.11.7 and
 
     torch 2.15.0   jax 0.10.2   jaxlib 0.10.2   optax 0.2.8   numpy 2.4.6
+    keras 3.15.1   transformers 5.23.0   timm 1.0.31   pytorch_optimizer 4.1.0   (schedules)
 
 To add a rule, stage or schedule: add one function under @vectors("its catalog name", source).
 Tests/python/test_vectors.py finds the new file and every case in it by itself.
@@ -48,11 +49,15 @@ import inspect
 import json
 import os
 import sys
+import types
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
 os.environ["XLA_FLAGS"] = "--xla_cpu_max_isa=AVX2"
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["KERAS_BACKEND"] = "torch"  # the others compute in Float32
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +71,9 @@ torch.set_num_threads(1)
 HERE = Path(__file__).parent
 TORCH = f"torch {torch.__version__.split('+')[0]}"
 OPTAX = f"optax {optax.__version__} (jax {jax.__version__})"
+KERAS, TRANSFORMERS, TIMM, KOZISTR = (
+    f"{name} {version(name)}" for name in ("keras", "transformers", "timm", "pytorch_optimizer")
+)
 TABLE = {}
 
 
@@ -771,6 +779,63 @@ def stepped(lr, make, steps):
     return {"source": TORCH, "first": 0, "values": values}
 
 
+def lambdas(lr, make, steps):
+    """A schedule of transformers, which are all torch's LambdaLR."""
+    return {**stepped(lr, make, steps), "source": TRANSFORMERS}
+
+
+def keras_at(make, steps, first=0):
+    """A schedule of Keras, made by make(keras.optimizers.schedules), in Float64."""
+    import keras
+
+    keras.config.set_floatx("float64")
+    s = make(keras.optimizers.schedules)
+    values = [float(s(t)) for t in range(first, first + steps)]
+    return {"source": KERAS, "first": first, "values": values}
+
+
+def timm_at(lr, module, name, steps, **options):
+    """A scheduler of timm, stepped by epoch number. timm's models need torchvision, its schedules
+    do not: the package is entered without its own __init__."""
+    import importlib
+
+    if "timm" not in sys.modules:
+        places = list(find_spec("timm").submodule_search_locations)
+        sys.modules["timm"] = types.ModuleType("timm")
+        sys.modules["timm"].__path__ = places
+    make = getattr(importlib.import_module(f"timm.scheduler.{module}"), name)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler, values = make(optimizer, **options), []
+    for t in range(steps):
+        scheduler.step(t)
+        values.append(float(optimizer.param_groups[0]["lr"]))
+    return {"source": TIMM, "first": 0, "values": values}
+
+
+def kozistr(make, steps):
+    """A scheduler of pytorch_optimizer, made by make(its module, optimizer)."""
+    from pytorch_optimizer import lr_scheduler
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler, values = make(lr_scheduler, optimizer), []
+    for _ in range(steps):
+        values.append(float(optimizer.param_groups[0]["lr"]))
+        scheduler.step()
+    return {"source": KOZISTR, "first": 0, "values": values}
+
+
+def computed(source, f, steps, first=0):
+    """A published formula, for what no library here has."""
+    values = [float(f(t)) for t in range(first, first + steps)]
+    return {"source": source, "first": first, "values": values}
+
+
+def transformers():
+    import transformers.optimization
+
+    return transformers.optimization
+
+
 def sampled(s, steps, first=0):
     """An optax schedule."""
     values = [float(s(jnp.asarray(t, jnp.int64))) for t in range(first, first + steps)]
@@ -827,7 +892,11 @@ def step():
     ]
 
 
-@vectors("multistep", f"torch.optim.lr_scheduler.MultiStepLR, {TORCH}", kind="schedule")
+@vectors(
+    "multistep",
+    f"torch.optim.lr_scheduler.MultiStepLR, {TORCH}; compat=timm: MultiStepLRScheduler, {TIMM}",
+    kind="schedule",
+)
 def multistep():
     def ref(lr, at, factor, *steps):
         return closed(lr, lambda o: LR.MultiStepLR(o, at, factor), *steps)
@@ -838,6 +907,11 @@ def multistep():
         schedule("three", "multistep(1, at=(1, 2, 4), factor=0.3)", ref(1.0, [1, 2, 4], 0.3, 8)),
         schedule(
             "far", "multistep(1, at=(3, 100000), factor=0.5)", ref(1.0, [3, 100000], 0.5, 4, far)
+        ),
+        schedule(
+            "timm, a step early",
+            "multistep(1, at=(3, 5), compat=timm)",
+            timm_at(1.0, "multistep_lr", "MultiStepLRScheduler", 8, decay_t=[3, 5], decay_rate=0.1),
         ),
     ]
 
@@ -873,6 +947,10 @@ def cosine():
     def other(lr, steps, floor, *count):
         return sampled(optax.cosine_decay_schedule(lr, steps, floor / lr), *count)
 
+    def ahead(o):
+        make = transformers().get_cosine_with_min_lr_schedule_with_warmup_lr_rate
+        return make(o, 2, 6, min_lr_rate=0.125)
+
     return [
         schedule("to zero", "cosine(0.1, steps=10)", ref(0.1, 10, 0.0)),
         schedule("floor", "cosine(0.1, steps=10, floor=0.01)", ref(0.1, 10, 0.01)),
@@ -881,6 +959,26 @@ def cosine():
         schedule("one step", "cosine(2, steps=1, floor=0.5)", other(2.0, 1, 0.5, 3)),
         schedule(
             "long", "cosine(3e-4, steps=1000000, floor=3e-5)", other(3e-4, 10**6, 3e-5, 4, 345678)
+        ),
+        schedule(
+            "exponent",
+            "cosine(0.1, steps=6, floor=0.01, exponent=1.5)",
+            sampled(optax.cosine_decay_schedule(0.1, 6, 0.1, exponent=1.5), 9),
+        ),
+        schedule(
+            "torch, rising again",
+            "cosine(1, steps=4, floor=0.125, compat=torch)",
+            closed(1.0, lambda o: LR.CosineAnnealingLR(o, 4, 0.125), 11),
+        ),
+        schedule(
+            "Keras, past the end",
+            "cosine(0.1, steps=5, floor=0.001)",
+            keras_at(lambda k: k.CosineDecay(0.1, 5, 0.01), 8),
+        ),
+        schedule(
+            "transformers, a step ahead",
+            "sequence((linear(0.5, 1, steps=1), shift(cosine(1, 4, 0.125, compat=torch), -1)), (2,))",
+            lambdas(1.0, ahead, 9),
         ),
     ]
 
@@ -904,6 +1002,7 @@ def warmup():
     number = joined(0.1, 5, optax.constant_schedule(0.1))
     steps = joined(0.1, 3, optax.exponential_decay(0.1, 2, 0.5, staircase=True))
     line = joined(0.2, 2, optax.linear_schedule(0.2, 1.0, 4))
+    plain = optax.cosine_decay_schedule(0.1, 6)
     return [
         schedule(
             "torch", "warmup(cosine(0.1, steps=8, floor=0.01), steps=4)", stepped(0.1, sequence, 13)
@@ -912,6 +1011,668 @@ def warmup():
         schedule("a number", "warmup(0.1, steps=5)", sampled(number, 9)),
         schedule("steps", "warmup(step(0.1, every=2, factor=0.5), steps=3)", sampled(steps, 12)),
         schedule("a line up", "warmup(linear(0.2, 1, steps=4), steps=2)", sampled(line, 9)),
+        schedule("no steps", "warmup(cosine(0.1, steps=6), steps=0)", sampled(plain, 9)),
+        schedule(
+            "optax, from 0",
+            "warmup(cosine(0.1, steps=6), steps=4, compat=optax)",
+            sampled(optax.warmup_cosine_decay_schedule(0.0, 0.1, 4, 10), 13),
+        ),
+        schedule(
+            "optax, from a value",
+            "warmup(cosine(0.5, steps=6, floor=0.1), steps=4, start=0.25, compat=optax)",
+            sampled(optax.warmup_cosine_decay_schedule(0.125, 0.5, 4, 10, 0.1), 13),
+        ),
+        schedule(
+            "transformers, cosine",
+            "warmup(cosine(0.3, steps=6, compat=torch), steps=3, compat=optax)",
+            lambdas(0.3, lambda o: transformers().get_cosine_schedule_with_warmup(o, 3, 9), 13),
+        ),
+        schedule(
+            "transformers, linear",
+            "warmup(linear(0.3, 0, steps=6), steps=3, compat=optax)",
+            lambdas(0.3, lambda o: transformers().get_linear_schedule_with_warmup(o, 3, 9), 12),
+        ),
+        schedule(
+            "transformers, as long as the whole",
+            "warmup(0.3, steps=6, compat=optax)",
+            lambdas(0.3, lambda o: transformers().get_constant_schedule_with_warmup(o, 6), 9),
+        ),
+        schedule(
+            "Keras",
+            "warmup(cosine(0.4, steps=6, floor=0.04), steps=4, start=0.25, compat=optax)",
+            keras_at(lambda k: k.CosineDecay(0.1, 6, 0.1, warmup_target=0.4, warmup_steps=4), 13),
+        ),
+        schedule(
+            "timm, warmup_prefix",
+            "warmup(cosine(1, steps=6), steps=2, compat=optax)",
+            timm_at(
+                1.0,
+                "cosine_lr",
+                "CosineLRScheduler",
+                11,
+                t_initial=6,
+                warmup_t=2,
+                warmup_prefix=True,
+            ),
+        ),
+        schedule(
+            "torch, from a factor",
+            "warmup(0.3, steps=5, start=0.4, compat=optax)",
+            closed(0.3, lambda o: LR.LinearLR(o, 0.4, 1.0, 5), 8),
+        ),
+        schedule(
+            "a cosine",
+            "warmup(wsd(1, steps=6, warmup=0, decay=2, tail=cosine), steps=4, shape=cosine, compat=optax)",
+            lambdas(
+                1.0,
+                lambda o: transformers().get_wsd_schedule(
+                    o, 4, 2, num_stable_steps=4, warmup_type="cosine"
+                ),
+                13,
+            ),
+        ),
+        schedule(
+            "a root",
+            "warmup(0.5, steps=4, shape=sqrt)",
+            computed("0.5 sqrt((t + 1) / 4)", lambda t: 0.5 * min(1, (t + 1) / 4) ** 0.5, 6),
+        ),
+        schedule(
+            "exponential",
+            "warmup(0.5, steps=4, shape=exponential, start=0.01, compat=optax)",
+            sampled(optax.exponential_decay(0.005, 4, 100.0, end_value=0.5), 7),
+        ),
+        schedule(
+            "exponential from nothing",
+            "warmup(0.5, steps=4, shape=exponential)",
+            computed(
+                "0.5 (1 / 4)^(1 - (t + 1) / 4)", lambda t: 0.5 * 0.25 ** max(0, 0.75 - t / 4), 6
+            ),
+        ),
+    ]
+
+
+@vectors(
+    "piecewise",
+    f"optax.piecewise_constant_schedule, optax.piecewise_interpolate_schedule, {OPTAX}; "
+    f"compat=keras: PiecewiseConstantDecay, {KERAS}",
+    kind="schedule",
+)
+def piecewise():
+    constant = optax.piecewise_constant_schedule(0.5, {2: 0.5, 5: 0.2})
+    text = "piecewise(0.5, at=(2, 5), values=(0.25, 0.05)"
+
+    def ref(shape, start, scales):
+        return sampled(optax.piecewise_interpolate_schedule(shape, start, scales), 9)
+
+    return [
+        schedule("constant", f"{text})", sampled(constant, 8)),
+        schedule(
+            "Keras, a step later",
+            f"{text}, compat=keras)",
+            keras_at(lambda k: k.PiecewiseConstantDecay([2, 5], [0.5, 0.25, 0.05]), 8),
+        ),
+        schedule("linear", f"{text}, shape=linear)", ref("linear", 0.5, {2: 0.5, 5: 0.2})),
+        schedule("cosine", f"{text}, shape=cosine)", ref("cosine", 0.5, {2: 0.5, 5: 0.2})),
+        schedule(
+            "from the first step",
+            "piecewise(0.5, at=(0, 4), values=(2, 1), shape=linear)",
+            ref("linear", 2.0, {4: 0.5}),
+        ),
+        schedule(
+            "optax.linear_onecycle_schedule",
+            "piecewise(0.04, at=(3, 8, 10), values=(1, 0.04, 4e-6), shape=linear)",
+            sampled(optax.linear_onecycle_schedule(10, 1.0), 13),
+        ),
+    ]
+
+
+@vectors("inverse_time", f"keras.optimizers.schedules.InverseTimeDecay, {KERAS}", kind="schedule")
+def inverse_time():
+    def ref(*arguments, steps=10, **more):
+        return keras_at(lambda k: k.InverseTimeDecay(*arguments, **more), steps)
+
+    staircase = "per_epoch(steps_per_epoch=3, schedule=inverse_time(0.1, rate=0.5))"
+    power = "inverse_time(0.1, rate=0.5, power=0.75)"
+    return [
+        schedule("each step", "inverse_time(0.1, rate=0.5)", ref(0.1, 1, 0.5)),
+        schedule("stretched", "inverse_time(2, rate=0.3, every=7)", ref(2.0, 7, 0.3)),
+        schedule("staircase", staircase, ref(0.1, 3, 0.5, staircase=True)),
+        schedule(
+            "power",
+            power,
+            computed(
+                "ParameterSchedulers.jl Inv, its formula", lambda t: 0.1 / (1 + t / 2) ** 0.75, 6
+            ),
+        ),
+    ]
+
+
+@vectors("inverse_sqrt", f"transformers.get_inverse_sqrt_schedule, {TRANSFORMERS}", kind="schedule")
+def inverse_sqrt():
+    def ref(lr, warmup, timescale, steps):
+        make = transformers().get_inverse_sqrt_schedule
+        return lambdas(lr, lambda o: make(o, warmup, timescale), steps)
+
+    return [
+        schedule("alone", "inverse_sqrt(0.1, steps=5)", ref(0.1, 0, 5, 12)),
+        schedule(
+            "timescale as the warm-up",
+            "warmup(inverse_sqrt(1, steps=4), steps=4, compat=optax)",
+            ref(1.0, 4, None, 10),
+        ),
+        schedule(
+            "another timescale",
+            "warmup(inverse_sqrt(1, steps=100), steps=3, compat=optax)",
+            ref(1.0, 3, 100, 8),
+        ),
+    ]
+
+
+@vectors("noam", "Vaswani et al. 2017, equation 3: no library here has it", kind="schedule")
+def noam():
+    def paper(factor, dim, warmup):
+        def rate(t):
+            return factor * dim**-0.5 * min((t + 1) ** -0.5, (t + 1) * warmup**-1.5)
+
+        return lambda *steps: computed("equation 3 of the paper", rate, *steps)
+
+    return [
+        schedule("short", "noam(2, dim=64, warmup=4)", paper(2, 64, 4)(10)),
+        schedule("one step", "noam(1, dim=1, warmup=1)", paper(1, 1, 1)(5)),
+        schedule("of the paper", "noam(1, dim=512)", paper(1, 512, 4000)(4, 3998)),
+        schedule("far", "noam(1, dim=512)", paper(1, 512, 4000)(2, 10**6)),
+    ]
+
+
+@vectors(
+    "polynomial",
+    f"optax.polynomial_schedule, {OPTAX}; torch PolynomialLR, {TORCH}; "
+    f"keras PolynomialDecay, {KERAS}; transformers, {TRANSFORMERS}",
+    kind="schedule",
+)
+def polynomial():
+    def hf(o):
+        return transformers().get_polynomial_decay_schedule_with_warmup(o, 0, 5, 1e-3, 2.0)
+
+    cycled = "polynomial(0.1, steps=4, end=0.01, power=0.5, cycle=1)"
+    return [
+        schedule(
+            "torch",
+            "polynomial(1, steps=4, power=2)",
+            closed(1.0, lambda o: LR.PolynomialLR(o, 4, 2.0), 7),
+        ),
+        schedule(
+            "optax, to an end",
+            "polynomial(0.1, end=0.01, power=3, steps=6)",
+            sampled(optax.polynomial_schedule(0.1, 0.01, 3, 6), 9),
+        ),
+        schedule(
+            "a root",
+            "polynomial(1, steps=5, power=0.5)",
+            sampled(optax.polynomial_schedule(1.0, 0.0, 0.5, 5), 8),
+        ),
+        schedule(
+            "one step", "polynomial(1, 1, 0.25)", sampled(optax.linear_schedule(1.0, 0.25, 1), 3)
+        ),
+        schedule(
+            "transformers", "polynomial(0.2, steps=5, end=1e-3, power=2)", lambdas(0.2, hf, 8)
+        ),
+        schedule(
+            "Keras",
+            "polynomial(0.1, steps=4, end=1e-4)",
+            keras_at(lambda k: k.PolynomialDecay(0.1, 4), 7),
+        ),
+        schedule(
+            "Keras, cycle",
+            cycled,
+            keras_at(lambda k: k.PolynomialDecay(0.1, 4, 0.01, 0.5, cycle=True), 14),
+        ),
+    ]
+
+
+@vectors(
+    "cosine_restarts",
+    f"torch CosineAnnealingWarmRestarts, {TORCH}; timm CosineLRScheduler, {TIMM}; compat=keras: "
+    f"CosineDecayRestarts, {KERAS}; compat=pytorch_optimizer: CosineAnnealingWarmupRestarts, {KOZISTR}",
+    kind="schedule",
+)
+def cosine_restarts():
+    def ref(lr, steps, multiplier, floor, count):
+        make = LR.CosineAnnealingWarmRestarts
+        return stepped(lr, lambda o: make(o, steps, multiplier, floor), count)
+
+    def timm(count, **options):
+        return timm_at(1.0, "cosine_lr", "CosineLRScheduler", count, t_initial=3, **options)
+
+    def keras(*options):
+        return keras_at(lambda k: k.CosineDecayRestarts(*options), 20)
+
+    def other(multiplier, warmup, count):
+        def make(module, o):
+            return module.CosineAnnealingWarmupRestarts(
+                o, 5, multiplier, 1.0, 0.125, warmup, gamma=0.5
+            )
+
+        return kozistr(make, count)
+
+    def later(case):
+        return {**case, "first": 1, "values": case["values"][1:]}
+
+    return [
+        schedule("torch", "cosine_restarts(1, steps=2)", ref(1.0, 2, 1, 0.0, 7)),
+        schedule(
+            "torch, longer and longer",
+            "cosine_restarts(1, steps=2, multiplier=2, floor=0.1)",
+            ref(1.0, 2, 2, 0.1, 16),
+        ),
+        schedule(
+            "torch, three times as long",
+            "cosine_restarts(1, steps=1, multiplier=3)",
+            ref(1.0, 1, 3, 0.0, 42),
+        ),
+        schedule(
+            "timm, decay and limit",
+            "cosine_restarts(1, steps=3, decay=0.5, floor=0.1, limit=3)",
+            timm(12, cycle_decay=0.5, cycle_limit=3, lr_min=0.1),
+        ),
+        schedule(
+            "timm, by one and a half",
+            "cosine_restarts(1, steps=3, multiplier=1.5, decay=0.8, limit=4)",
+            timm(26, cycle_mul=1.5, cycle_decay=0.8, cycle_limit=4),
+        ),
+        schedule(
+            "Keras",
+            "cosine_restarts(0.5, steps=3, multiplier=2, decay=0.5, floor=0.05, compat=keras)",
+            keras(0.5, 3, 2.0, 0.5, 0.1),
+        ),
+        schedule(
+            "pytorch_optimizer",
+            "cosine_restarts(1, steps=5, decay=0.5, warmup=2, floor=0.125, compat=pytorch_optimizer)",
+            other(1.0, 2, 14),
+        ),
+        schedule(
+            "pytorch_optimizer, no warm-up",
+            "cosine_restarts(1, 5, 2, 0.5, 0, 0.125, compat=pytorch_optimizer)",
+            later(other(2.0, 0, 22)),  # which shows its floor at step 0
+        ),
+    ]
+
+
+@vectors("k_decay", f"timm CosineLRScheduler and PolyLRScheduler, {TIMM}", kind="schedule")
+def k_decay():
+    def ref(module, name, **options):
+        return timm_at(0.5, module, name, 8, t_initial=6, lr_min=0.05, **options)
+
+    cosine = functools.partial(ref, "cosine_lr", "CosineLRScheduler")
+    poly = functools.partial(ref, "poly_lr", "PolyLRScheduler")
+    return [
+        schedule("cosine", "k_decay(0.5, 6, 2, floor=0.05)", cosine(k_decay=2.0)),
+        schedule("cosine, below 1", "k_decay(0.5, 6, 0.6, floor=0.05)", cosine(k_decay=0.6)),
+        schedule(
+            "polynomial",
+            "k_decay(0.5, 6, 1.5, floor=0.05, shape=polynomial, power=2)",
+            poly(power=2.0, k_decay=1.5),
+        ),
+        schedule(
+            "timm's own power",
+            "k_decay(0.5, 6, 1, floor=0.05, shape=polynomial, power=0.5)",
+            poly(),
+        ),
+    ]
+
+
+@vectors("tanh_decay", f"timm TanhLRScheduler, {TIMM}", kind="schedule")
+def tanh_decay():
+    def ref(steps, count, **options):
+        return timm_at(0.5, "tanh_lr", "TanhLRScheduler", count, t_initial=steps, **options)
+
+    return [
+        schedule("defaults", "tanh_decay(0.5, steps=8)", ref(8, 11, lb=-7.0, ub=3.0)),
+        schedule(
+            "floor and bounds",
+            "tanh_decay(0.5, steps=5, floor=0.05, lower=-4, upper=4)",
+            ref(5, 8, lb=-4.0, ub=4.0, lr_min=0.05),
+        ),
+        schedule("one step", "tanh_decay(0.5, steps=1)", ref(1, 3, lb=-7.0, ub=3.0)),
+    ]
+
+
+@vectors("rex", f"pytorch_optimizer.REXScheduler, {KOZISTR}", kind="schedule")
+def rex():
+    def ref(total, high, low, count):
+        # It uses up the value of step 0 when it is made, and shows its floor in place of it.
+        def make(module, o):
+            scheduler = module.REXScheduler(o, total, high, low)
+            scheduler.step_t = 0
+            return scheduler
+
+        told = kozistr(make, count + 1)
+        return {**told, "values": told["values"][1:]}
+
+    return [
+        schedule("to zero", "rex(1, steps=6)", ref(6, 1.0, 0.0, 9)),
+        schedule("floor", "rex(0.5, steps=4, floor=0.1)", ref(4, 0.5, 0.1, 7)),
+        schedule("one step", "rex(2, steps=1)", ref(1, 2.0, 0.0, 3)),
+    ]
+
+
+@vectors(
+    "wsd",
+    f"transformers.get_wsd_schedule, {TRANSFORMERS}; tail=square: pytorch_optimizer, {KOZISTR}",
+    kind="schedule",
+)
+def wsd():
+    def ref(stable, decay, count, warmup=0, **options):
+        make = transformers().get_wsd_schedule
+        return lambdas(
+            0.5, lambda o: make(o, warmup, decay, num_stable_steps=stable, **options), count
+        )
+
+    def square(m, o):
+        return m.get_wsd_schedule(o, 2, 2, 4, cooldown_type="1-square")
+
+    text = "warmup(wsd(0.5, steps=6, warmup=0, decay=4, floor=0.05, tail={}), steps=2, {})"
+    like = "start=0.1, compat=optax"
+    cases = [
+        schedule(
+            f"{name}, as in transformers",
+            text.format(tail, like),
+            ref(2, 4, 11, 2, decay_type=name, min_lr_ratio=0.1),
+        )
+        for name, tail in (("linear", "linear"), ("cosine", "cosine"), ("1-sqrt", "sqrt"))
+    ]
+    rise = optax.linear_schedule(0.125, 0.5, 3)
+    parts = [rise, optax.constant_schedule(0.5), optax.linear_schedule(0.5, 0.05, 5)]
+    shares = "wsd(0.5, steps=12, warmup=33%, decay=42%, floor=0.05)"
+    return [
+        *cases,
+        schedule(
+            "square, as in pytorch_optimizer",
+            "warmup(wsd(1, steps=6, warmup=0, decay=4, tail=square), steps=2, compat=optax)",
+            kozistr(square, 11),
+        ),
+        schedule(
+            "a line up",
+            "wsd(0.5, steps=12, warmup=4, decay=5, floor=0.05)",
+            sampled(optax.join_schedules(parts, [4, 7]), 15),
+        ),
+        schedule("shares", shares, sampled(optax.join_schedules(parts, [4, 7]), 15)),
+        schedule(
+            "nothing stable",
+            "wsd(0.5, steps=9, warmup=4, decay=5, floor=0.05)",
+            sampled(optax.join_schedules([rise, parts[2]], [4]), 12),
+        ),
+        schedule(
+            "no decay",
+            "wsd(0.5, steps=6, warmup=4, decay=0, floor=0.05)",
+            sampled(optax.join_schedules([rise, parts[1]], [4]), 9),
+        ),
+        schedule(
+            "all warm-up",
+            "wsd(0.5, steps=4, warmup=4, decay=0)",
+            sampled(optax.join_schedules([rise, parts[1]], [4]), 7),
+        ),
+        schedule(
+            "all decay",
+            "wsd(0.5, steps=5, warmup=0, decay=5, floor=0.05)",
+            sampled(parts[2], 8),
+        ),
+    ]
+
+
+@vectors(
+    "one_cycle",
+    f"torch OneCycleLR up to its end, {TORCH}; compat=optax: cosine_onecycle_schedule, {OPTAX}",
+    kind="schedule",
+)
+def one_cycle():
+    def ref(steps, **options):
+        return stepped(1.0, lambda o: LR.OneCycleLR(o, 1.0, steps, **options), steps)
+
+    def momentum(o):
+        return LR.OneCycleLR(o, 1.0, 10, base_momentum=0.85, max_momentum=0.95)
+
+    def course(steps):
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([parameter], lr=1.0, momentum=0.9)
+        scheduler, values = momentum(optimizer), []
+        for _ in range(steps):
+            values.append(float(optimizer.param_groups[0]["momentum"]))
+            optimizer.step()
+            if len(values) < steps:
+                scheduler.step()
+        return {"source": TORCH, "first": 0, "values": values}
+
+    def held(case, more):
+        return {**case, "values": case["values"] + case["values"][-1:] * more}
+
+    like_optax = "one_cycle(1, steps=10, warmup=0.25, div=10, final_div=100, compat=optax)"
+    return [
+        schedule("torch", "one_cycle(1, steps=10)", ref(10)),
+        schedule("torch, held past the end", "one_cycle(1, steps=7)", held(ref(7), 4)),
+        schedule(
+            "linear",
+            "one_cycle(1, 9, 40%, shape=linear)",
+            ref(9, pct_start=0.4, anneal_strategy="linear"),
+        ),
+        schedule("three phases", "one_cycle(1, 12, three_phase=true)", ref(12, three_phase=True)),
+        schedule(
+            "three phases, linear",
+            "one_cycle(1, 12, 0.25, 4, 50, linear, true)",
+            ref(
+                12,
+                three_phase=True,
+                pct_start=0.25,
+                div_factor=4,
+                final_div_factor=50,
+                anneal_strategy="linear",
+            ),
+        ),
+        schedule("only down", "one_cycle(1, 8, warmup=0)", ref(8, pct_start=0.0)),
+        schedule(
+            "momentum", "one_cycle(0.85, 10, div=0.8947368421052632, final_div=1)", course(10)
+        ),
+        schedule(
+            "optax",
+            like_optax,
+            sampled(optax.cosine_onecycle_schedule(10, 1.0, 0.25, 10.0, 100.0), 13),
+        ),
+    ]
+
+
+@vectors("cyclic", f"torch.optim.lr_scheduler.CyclicLR, {TORCH}", kind="schedule")
+def cyclic():
+    def ref(count, *arguments, **options):
+        def make(o):
+            return LR.CyclicLR(o, *arguments, cycle_momentum=False, **options)
+
+        return stepped(1.0, make, count)
+
+    return [
+        schedule("triangular", "cyclic(0.1, 0.6, up=3)", ref(14, 0.1, 0.6, 3)),
+        schedule("uneven", "cyclic(0.1, 0.6, up=2, down=5)", ref(16, 0.1, 0.6, 2, 5)),
+        schedule(
+            "triangular2",
+            "cyclic(0.1, 0.6, up=2, down=3, mode=triangular2)",
+            ref(17, 0.1, 0.6, 2, 3, mode="triangular2"),
+        ),
+        schedule(
+            "exp_range",
+            "cyclic(0.1, 0.6, up=3, mode=exp_range, factor=0.9)",
+            ref(14, 0.1, 0.6, 3, mode="exp_range", gamma=0.9),
+        ),
+        schedule("momentum", "cyclic(0.9, 0.8, up=4)", ref(10, 0.9, 0.8, 4)),
+        schedule("one step", "cyclic(1, 2, up=1)", ref(5, 1.0, 2.0, 1)),
+    ]
+
+
+# ---- the algebra of schedules ------------------------------------------------------------------
+
+# The same schedules as recipe text and as optax's functions.
+FALL = "cosine(0.4, steps=6, floor=0.1)", optax.cosine_decay_schedule(0.4, 6, 0.25)
+LINE = "linear(0.5, 0.125, steps=3)", optax.linear_schedule(0.5, 0.125, 3)
+
+
+@vectors(
+    "sequence",
+    f"optax.join_schedules, {OPTAX}; torch.optim.lr_scheduler.SequentialLR, {TORCH}",
+    kind="schedule",
+)
+def sequence():
+    def make(o):
+        parts = [LR.LinearLR(o, 0.1, 1.0, 3), LR.ExponentialLR(o, 0.5)]
+        return LR.SequentialLR(o, parts, [3])
+
+    def joined(*at):
+        parts = [LINE[1], optax.constant_schedule(0.25), FALL[1]]
+        return sampled(optax.join_schedules(parts, list(at)), 13)
+
+    text = f"sequence(({LINE[0]}, 0.25, {FALL[0]}), at="
+    return [
+        schedule("three", f"{text}(2, 5))", joined(2, 5)),
+        schedule("a part of no length", f"{text}(4, 4))", joined(4, 4)),
+        schedule("from the first step", f"{text}(0, 1))", joined(0, 1)),
+        schedule(
+            "torch",
+            "sequence((linear(0.1, 1, 3), exponential(1, 0.5)), at=(3,))",
+            stepped(1.0, make, 9),
+        ),
+        schedule(
+            "one alone", f"cycle(sequence(({LINE[0]}, 7), at=(9,)), steps=9)", sampled(LINE[1], 9)
+        ),
+    ]
+
+
+@vectors(
+    "product",
+    f"functions of {OPTAX}, multiplied; torch.optim.lr_scheduler.ChainedScheduler, {TORCH}",
+    kind="schedule",
+)
+def product():
+    def make(o):
+        return LR.ChainedScheduler([LR.ExponentialLR(o, 0.9), LR.LinearLR(o, 0.25, 1.0, 4)])
+
+    return [
+        schedule(
+            "two", f"product(({FALL[0]}, {LINE[0]}))", sampled(lambda t: FALL[1](t) * LINE[1](t), 9)
+        ),
+        schedule("a number", f"product(({FALL[0]}, 3))", sampled(lambda t: FALL[1](t) * 3, 9)),
+        schedule(
+            "torch",
+            "product((exponential(1, 0.9), linear(0.25, 1, steps=4)))",
+            stepped(1.0, make, 8),
+        ),
+    ]
+
+
+@vectors("total", f"functions of {OPTAX}, added", kind="schedule")
+def total():
+    return [
+        schedule(
+            "two", f"total(({FALL[0]}, {LINE[0]}))", sampled(lambda t: FALL[1](t) + LINE[1](t), 9)
+        ),
+        schedule("a number", f"total(({FALL[0]}, 3, 1))", sampled(lambda t: FALL[1](t) + 4, 9)),
+    ]
+
+
+@vectors("scale", f"functions of {OPTAX}, times a number", kind="schedule")
+def scale():
+    return [schedule("times", f"scale({FALL[0]}, -2.5)", sampled(lambda t: FALL[1](t) * -2.5, 9))]
+
+
+@vectors("clamp", f"optax.exponential_decay(end_value), {OPTAX}", kind="schedule")
+def clamp():
+    down = optax.exponential_decay(1.0, 2, 0.5, end_value=0.3)
+    up = optax.exponential_decay(1.0, 2, 1.5, end_value=2.0)
+    return [
+        schedule("low", "clamp(exponential(1, 0.5, every=2), low=0.3)", sampled(down, 9)),
+        schedule("high", "clamp(exponential(1, 1.5, every=2), high=2)", sampled(up, 9)),
+        schedule("neither", f"clamp({FALL[0]})", sampled(FALL[1], 9)),
+    ]
+
+
+@vectors("shift", f"optax transition_begin, {OPTAX}", kind="schedule")
+def shift():
+    later = optax.polynomial_schedule(0.5, 0.125, 1, 3, transition_begin=4)
+    return [
+        schedule("later", f"shift({LINE[0]}, steps=4)", sampled(later, 10)),
+        schedule("sooner", f"shift({FALL[0]}, steps=-2)", sampled(lambda t: FALL[1](t + 2), 7)),
+        schedule("not at all", f"shift({FALL[0]}, steps=0)", sampled(FALL[1], 8)),
+    ]
+
+
+@vectors("cycle", f"functions of {OPTAX}, at the step modulo the length", kind="schedule")
+def cycle():
+    def limited(t):
+        return FALL[1](jnp.where(t >= 8, 4, t % 4))
+
+    return [
+        schedule(
+            "again and again", f"cycle({FALL[0]}, steps=4)", sampled(lambda t: FALL[1](t % 4), 13)
+        ),
+        schedule("twice", f"cycle({FALL[0]}, steps=4, limit=2)", sampled(limited, 12)),
+        schedule("one step", f"cycle({FALL[0]}, steps=1)", sampled(lambda t: FALL[1](0 * t), 4)),
+    ]
+
+
+@vectors("mirror", f"functions of {OPTAX}, backwards in time", kind="schedule")
+def mirror():
+    def back(t):
+        return FALL[1](jnp.maximum(0, 5 - t))
+
+    def both(t):
+        return FALL[1](jnp.where(t < 5, t, jnp.maximum(0, 10 - t)))
+
+    return [
+        schedule("reverse", f"mirror({FALL[0]}, steps=5)", sampled(back, 9)),
+        schedule("symmetric", f"mirror({FALL[0]}, steps=5, shape=symmetric)", sampled(both, 14)),
+    ]
+
+
+@vectors("over", f"functions of {OPTAX} with the shares worked out", kind="schedule")
+def over():
+    warm = optax.join_schedules([optax.linear_schedule(0.2, 0.4, 1), FALL[1]], [2])
+    drops = optax.piecewise_constant_schedule(1.0, {5: 0.1, 8: 0.1})
+    return [
+        schedule(
+            "shares",
+            "over(8, warmup(cosine(0.4, steps=75%, floor=0.1), steps=25%))",
+            sampled(warm, 11),
+        ),
+        schedule("boundaries", "over(10, multistep(1, at=(50%, 80%)))", sampled(drops, 12)),
+        schedule(
+            "in epochs",
+            "over(24, per_epoch(2, cosine(0.4, steps=50%, floor=0.1)))",
+            sampled(lambda t: FALL[1](t // 2), 15),
+        ),
+        schedule("held", f"over(4, {FALL[0]})", sampled(lambda t: FALL[1](jnp.minimum(t, 4)), 8)),
+        schedule("repeated", f"over(4, {FALL[0]}, repeat)", sampled(lambda t: FALL[1](t % 4), 10)),
+        schedule("inside", f"over(4, {FALL[0]}, error)", sampled(FALL[1], 4)),
+    ]
+
+
+@vectors("per_epoch", f"torch's schedulers, stepped once in three steps, {TORCH}", kind="schedule")
+def per_epoch():
+    def epochs(count):
+        each = closed(0.4, lambda o: LR.CosineAnnealingLR(o, 6, 0.1), 6)
+        return {**each, "values": [x for x in each["values"] for _ in range(3)][:count]}
+
+    def restarts(count):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+        scheduler, values = LR.CosineAnnealingWarmRestarts(optimizer, 2), []
+        for t in range(count):
+            scheduler.step(t / 3)
+            values.append(float(optimizer.param_groups[0]["lr"]))
+        return {"source": TORCH, "first": 0, "values": values}
+
+    return [
+        schedule("once in an epoch", f"per_epoch(3, {FALL[0]})", epochs(18)),
+        schedule(
+            "step(epoch + i / n)",
+            "per_epoch(3, cosine_restarts(0.5, steps=2), smooth=1)",
+            restarts(15),
+        ),
+        schedule("epochs of one step", f"per_epoch(1, {FALL[0]})", sampled(FALL[1], 8)),
     ]
 
 

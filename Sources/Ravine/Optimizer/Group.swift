@@ -24,6 +24,11 @@ struct Source {
   func value(at t: Double) throws(RavineError) -> Double {
     guard let curve else { return number }
     let x = curve(t)
+    if x.isNaN {
+      throw .argument(
+        "\(owner).\(parameter.name) has no value at step \(t): its schedule ended, or overflows 64 bits"
+      )
+    }
     if let reason = parameter.reject(x) {
       throw .argument("\(owner).\(parameter.name) is \(x) at step \(t), \(reason)")
     }

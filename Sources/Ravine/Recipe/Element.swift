@@ -4,6 +4,8 @@ import Kernels
 enum Value {
   case number(Double)
   case list([Double])
+  /// Schedules and numbers.
+  case schedules([Value])
   /// A schedule, with a factor that clauses such as `lr=x0.1` put on it.
   case schedule(Element, times: Double)
   /// `x0.1` in a clause: a multiple of what the recipe's own rule has.

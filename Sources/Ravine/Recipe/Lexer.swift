@@ -7,6 +7,7 @@ public enum Limits {
   static let stages = 32
   static let clauses = 1_024
   static let list = 4_096
+  static let parts = 64
 }
 
 /// Bytes of a recipe with a position, and the complaints about them.
@@ -15,6 +16,8 @@ struct Lexer {
   /// What the text is called in errors.
   let title: StaticString
   private(set) var at = 0
+  /// Whether the last number was written with a percent sign.
+  private(set) var percent = false
 
   init(_ text: [UInt8], _ title: StaticString) throws(RavineError) {
     self.text = text
@@ -108,6 +111,7 @@ struct Lexer {
     let start = at
     guard let parsed = Numbers.parse(text, from: at, suffixes: true) else { return nil }
     at += parsed.length
+    percent = text[at - 1] == UInt8(ascii: "%")
     if parsed.tooLarge { throw error(start, "the number is too large for 64 bits") }
     if at < text.count, isNameByte(text[at]) {
       throw error(start, "a number ends in letters that mean nothing; k, M, G and % are known")

@@ -6,6 +6,8 @@ import Kernels
 struct Parser {
   var lexer: Lexer
   private var depth = 0
+  /// The steps of the `over` around what is read, in the unit that counts there.
+  private var total: Double?
 
   init(_ text: [UInt8], _ title: StaticString) throws(RavineError) {
     lexer = try Lexer(text, title)
@@ -118,21 +120,31 @@ struct Parser {
     if depth > Limits.depth { throw lexer.error(lexer.at, "nested deeper than \(Limits.depth)") }
     lexer.skipSpace()
     let place = lexer.at
+    let index = try name(of: kinds, what), catalog = try Catalog.shared()
+    var element = blank(index, catalog.entries[index])
+    let declaration = catalog.entries[index].declaration
+    if lexer.take("(") { try arguments(of: &element, declaration, inClause: false) }
+    try complete(element, declaration, place)
+    return element
+  }
+
+  /// The number of the entry that is named next. As with the others that are never inlined: what
+  /// nests keeps its stack small.
+  @inline(never)
+  private mutating func name(of kinds: [Declaration.Kind], _ what: Text) throws(RavineError) -> Int
+  {
+    let place = lexer.at
     guard let name = lexer.name() else { throw lexer.expected(what) }
     let catalog = try Catalog.shared()
     guard let index = catalog.find(name) else {
       throw lexer.error(
         place, "there is no '\(name)'\(suggestion(for: name, among: catalog.names(kinds)))")
     }
-    let entry = catalog.entries[index]
-    guard kinds.contains(where: { $0 == entry.declaration.kind }) else {
-      throw lexer.error(
-        place, "expected \(what), but \(name) is a \(entry.declaration.kind.word)")
+    let kind = catalog.entries[index].declaration.kind
+    guard kinds.contains(where: { $0 == kind }) else {
+      throw lexer.error(place, "expected \(what), but \(name) is a \(kind.word)")
     }
-    var element = blank(index, entry)
-    if lexer.take("(") { try arguments(of: &element, entry.declaration, inClause: false) }
-    try complete(element, entry.declaration, place)
-    return element
+    return index
   }
 
   private func blank(_ index: Int, _ entry: Catalog.Entry) -> Element {
@@ -169,31 +181,44 @@ struct Parser {
     if lexer.take(")") { return }
     var next = 0, named = false
     repeat {
-      lexer.skipSpace()
-      let place = lexer.at
-      let k: Int
-      if let key = keyword() {
-        named = true
-        guard let found = d.index(of: key) else {
-          throw lexer.error(place, unknown(key, d))
-        }
-        k = found
-      } else {
-        if named { throw lexer.error(place, "a value without a name after one with a name") }
-        guard next < d.parameters.count else {
-          throw lexer.error(place, "\(d.name) takes \(d.parameters.count) values at most")
-        }
-        k = next
-        next += 1
-      }
-      if element.given[k] {
-        throw lexer.error(place, "'\(d.parameters[k].name)' of \(d.name) is given twice")
-      }
+      let k = try place(of: &next, &named, in: element, d), outer = total
+      let whole = whole(of: d.parameters[k], in: element, d)
+      total = try inside(element, d)
       element.values[k] = try value(
-        for: d.parameters[k], of: Text(d.name), schedules: d.kind != .schedule, multiples: inClause)
+        for: d.parameters[k], of: Text(d.name), schedules: d.kind != .schedule,
+        multiples: inClause, whole: whole)
+      total = outer
       element.given[k] = true
     } while lexer.take(",")
     try lexer.expect(")", "',' or ')'")
+  }
+
+  /// Which parameter comes next, by its name or by its place.
+  @inline(never)
+  private mutating func place(
+    of next: inout Int, _ named: inout Bool, in element: Element, _ d: Declaration
+  ) throws(RavineError) -> Int {
+    lexer.skipSpace()
+    let place = lexer.at
+    let k: Int
+    if let key = keyword() {
+      named = true
+      guard let found = d.index(of: key) else {
+        throw lexer.error(place, unknown(key, d))
+      }
+      k = found
+    } else {
+      if named { throw lexer.error(place, "a value without a name after one with a name") }
+      guard next < d.parameters.count else {
+        throw lexer.error(place, "\(d.name) takes \(d.parameters.count) values at most")
+      }
+      k = next
+      next += 1
+    }
+    if element.given[k] {
+      throw lexer.error(place, "'\(d.parameters[k].name)' of \(d.name) is given twice")
+    }
+    return k
   }
 
   private func unknown(_ key: Text, _ d: Declaration) -> Text {
@@ -210,15 +235,34 @@ struct Parser {
     return nil
   }
 
-  /// `schedules`: whether a number may be a schedule; `multiples`: whether it may be x0.1.
+  /// What 5% is a share of in the schedules inside an element.
+  @inline(never)
+  private func inside(_ element: Element, _ d: Declaration) throws(RavineError) -> Double? {
+    guard d.kind == .schedule else { return total }
+    return try Catalog.shared().schedules[element.row].total(element.values, total)
+  }
+
+  /// What 5% is a share of, if that is known.
+  @inline(never)
+  private func whole(of p: Parameter, in element: Element, _ d: Declaration) -> Double? {
+    guard let share = p.share, let k = d.index(of: Text(share)) else { return total }
+    return element.given[k] ? element.values[k].constant : nil
+  }
+
+  /// `schedules`: whether a number may be a schedule; `multiples`: whether it may be x0.1; `whole`:
+  /// what 5% is a share of.
   private mutating func value(
-    for p: Parameter, of owner: Text, schedules: Bool, multiples: Bool
+    for p: Parameter, of owner: Text, schedules: Bool, multiples: Bool, whole: Double? = nil
   ) throws(RavineError) -> Value {
     lexer.skipSpace()
     let place = lexer.at
     switch p.kind {
     case .word: return .number(try word(of: p, owner))
-    case .list: return .list(try numbers(for: p, owner))
+    case .list:
+      var numbers: [Double] = []
+      for item in try items(for: p, owner, whole) { numbers.append(item.constant ?? .nan) }
+      return .list(numbers)
+    case .schedules: return .schedules(try items(for: p, owner, whole))
     case .flag:
       if let name = lexer.name() {
         if name == "true" || name == "True" { return .number(1) }
@@ -228,16 +272,52 @@ struct Parser {
     default: break
     }
     if multiples, p.kind == .number, let factor = try multiple() { return .times(factor) }
-    if let number = try lexer.number() {
-      try check(number, p, owner, place)
-      return .number(number)
-    }
+    if let number = try number(for: p, owner, whole) { return .number(number) }
     guard p.kind == .schedule || (p.kind == .number && schedules) else {
       throw lexer.expected("a number for \(owner).\(p.name)")
     }
+    return try schedule(for: p, owner)
+  }
+
+  private mutating func schedule(for p: Parameter, _ owner: Text) throws(RavineError) -> Value {
+    lexer.skipSpace()
+    let place = lexer.at
     let element = try element([.schedule], "a number or a schedule for \(owner).\(p.name)")
     try checkStart(of: element, p, owner, place)
     return .schedule(element, times: 1)
+  }
+
+  /// A number in its range; 5% of steps is a whole number of them.
+  @inline(never)
+  private mutating func number(for p: Parameter, _ owner: Text, _ whole: Double?)
+    throws(RavineError) -> Double?
+  {
+    lexer.skipSpace()
+    let place = lexer.at
+    guard var x = try lexer.number() else { return nil }
+    if let share = p.share {
+      if lexer.percent {
+        guard let whole else { throw noTotal(p, share, owner, place) }
+        x = (x * whole + 0.5).rounded(.down)  // to the nearest, without libm
+      }
+      if p.fits, let whole, x > whole {
+        throw lexer.error(
+          place, "\(owner).\(p.name) is \(x), longer than the \(whole) steps there are")
+      }
+    }
+    try check(x, p, owner, place)
+    return x
+  }
+
+  private func noTotal(_ p: Parameter, _ share: StaticString, _ owner: Text, _ place: Int)
+    -> RavineError
+  {
+    let mend: Text =
+      Text(share) == "total"
+      ? "put over(steps=..., schedule=...) around it" : "give \(share) before it"
+    let said = Text(Array(lexer.text[place..<lexer.at]))
+    return lexer.error(
+      place, "\(owner).\(p.name) is \(said), a share of steps that are not known here; \(mend)")
   }
 
   /// x0.1
@@ -263,6 +343,7 @@ struct Parser {
     try check(try curve(of: element)(0), p, owner, place)
   }
 
+  @inline(never)
   private mutating func word(of p: Parameter, _ owner: Text) throws(RavineError) -> Double {
     let place = lexer.at
     var known: [Text] = []
@@ -284,24 +365,38 @@ struct Parser {
     )
   }
 
-  private mutating func numbers(for p: Parameter, _ owner: Text) throws(RavineError) -> [Double] {
-    try lexer.expect("(", "numbers in parentheses for \(owner).\(p.name), such as (5, 20)")
-    var out: [Double] = []
+  /// What stands in parentheses for a list of numbers, or of schedules and numbers.
+  private mutating func items(for p: Parameter, _ owner: Text, _ whole: Double?)
+    throws(RavineError) -> [Value]
+  {
+    let plain = p.kind == .list
+    try lexer.expect(
+      "(",
+      plain
+        ? "numbers in parentheses for \(owner).\(p.name), such as (5, 20)"
+        : "schedules in parentheses for \(owner).\(p.name), such as (0.1, cosine(0.1, steps=90))")
+    let limit = plain ? Limits.list : Limits.parts
+    var out: [Value] = []
     while !lexer.take(")") {
-      if out.count == Limits.list {
-        throw lexer.error(lexer.at, "more than \(Limits.list) numbers")
+      if out.count == limit {
+        throw lexer.error(lexer.at, "more than \(limit) \(plain ? "numbers" : "schedules")")
       }
-      lexer.skipSpace()
-      let place = lexer.at
-      guard let x = try lexer.number() else { throw lexer.expected("a number or ')'") }
-      try check(x, p, owner, place)
-      out.append(x)
+      if let x = try number(for: p, owner, whole) {
+        out.append(.number(x))
+      } else if plain {
+        throw lexer.expected("a number or ')'")
+      } else {
+        out.append(try schedule(for: p, owner))
+      }
+      try checkMemory()
       if lexer.take(",") { continue }
       try lexer.expect(")", "',' or ')'")
       break
     }
-    if out.isEmpty { throw lexer.error(lexer.at, "\(owner).\(p.name) needs one number at least") }
-    try checkMemory()
+    if out.isEmpty {
+      throw lexer.error(
+        lexer.at, "\(owner).\(p.name) needs one \(plain ? "number" : "schedule") at least")
+    }
     return out
   }
 

@@ -91,15 +91,20 @@ func print(_ value: Value, as parameter: Parameter) throws(RavineError) -> Text 
     return times == 1 ? try print(element) : "\(times) * \(try print(element))"
   case .list(let numbers):
     var out: Text = "("
-    for (i, x) in numbers.enumerated() {
+    for (i, x) in numbers.enumerated() { out.append(i == 0 ? "\(x)" : ", \(x)") }
+    return "\(out)\(close(numbers.count))"
+  case .schedules(let values):
+    var out: Text = "("
+    for (i, value) in values.enumerated() {
       if i > 0 { out.append(", ") }
-      out.append("\(x)")
+      out.append(try print(value, as: parameter))
     }
-    if numbers.count == 1 { out.append(",") }
-    out.append(")")
-    return out
+    return "\(out)\(close(values.count))"
   }
 }
+
+/// Behind the last of so many: (1, 2) and (1,).
+private func close(_ count: Int) -> StaticString { count == 1 ? ",)" : ")" }
 
 func print(_ x: Double, as parameter: Parameter) -> Text {
   if parameter.kind == .word, x >= 0, x < Double(parameter.words.count) {

@@ -6,6 +6,12 @@ protocol Schedule {
   /// Arguments are in range already; what only they know together is checked here.
   init(_ a: Arguments) throws(RavineError)
   func value(at t: Double) -> Double
+  /// What `5%` is a share of inside, given what it is a share of outside.
+  static func total(_ values: [Value], _ outer: Double?) -> Double?
+}
+
+extension Schedule {
+  static func total(_ values: [Value], _ outer: Double?) -> Double? { outer }
 }
 
 typealias Curve = (Double) -> Double
@@ -13,25 +19,24 @@ typealias Curve = (Double) -> Double
 struct ScheduleEntry {
   let declaration: Declaration
   let make: (Arguments) throws(RavineError) -> Curve
+  let total: ([Value], Double?) -> Double?
 }
 
 /// The arguments of a schedule, by place in its declaration.
 struct Arguments {
   let values: [Value]
-  let inner: [Curve?]
+  /// Nested schedules, and the numbers beside them as constant ones.
+  let inner: [[Curve]]
 
   func number(_ i: Int) -> Double { values[i].constant ?? .nan }
+  func flag(_ i: Int) -> Bool { number(i) != 0 }
+  func word(_ i: Int) -> Int { Int(number(i)) }
+  func curves(_ i: Int) -> [Curve] { inner[i] }
+  func curve(_ i: Int) -> Curve { inner[i][0] }
 
   func numbers(_ i: Int) -> [Double] {
     if case .list(let numbers) = values[i] { return numbers }
     return []
-  }
-
-  /// A nested schedule, or a number as a constant one.
-  func curve(_ i: Int) -> Curve {
-    if let curve = inner[i] { return curve }
-    let constant = number(i)
-    return { _ in constant }
   }
 }
 
@@ -42,9 +47,31 @@ func allSchedules() -> [ScheduleEntry] {
     entry(Linear.self),
     entry(Stepwise.self),
     entry(Multistep.self),
+    entry(Piecewise.self),
     entry(Exponential.self),
+    entry(InverseTime.self),
+    entry(InverseSqrt.self),
+    entry(Noam.self),
+    entry(Polynomial.self),
     entry(Cosine.self),
+    entry(CosineRestarts.self),
+    entry(KDecay.self),
+    entry(TanhDecay.self),
+    entry(REX.self),
+    entry(WSD.self),
+    entry(OneCycle.self),
+    entry(Cyclic.self),
     entry(Warmup.self),
+    entry(Sequential.self),
+    entry(Product.self),
+    entry(Total.self),
+    entry(Scale.self),
+    entry(Clamp.self),
+    entry(Shift.self),
+    entry(Cycle.self),
+    entry(Mirrored.self),
+    entry(Over.self),
+    entry(PerEpoch.self),
   ]
 }
 
@@ -54,29 +81,64 @@ private func entry<S: Schedule>(_: S.Type) -> ScheduleEntry {
     make: { (a: Arguments) throws(RavineError) -> Curve in
       let schedule = try S(a)
       return { schedule.value(at: $0) }
-    })
+    },
+    total: { S.total($0, $1) })
 }
 
 extension Parameter {
   static var value: Parameter {
     Parameter("value", .number, nil, from: -.infinity, "the value that it starts from")
   }
+  static var floor: Parameter {
+    Parameter("floor", .number, 0, from: -.infinity, "the value that it ends at")
+  }
   static func steps(_ summary: StaticString) -> Parameter {
-    Parameter("steps", .count, nil, from: 1, to: 1e15, summary)
+    Parameter("steps", .count, nil, from: 1, to: 1e15, share: "total", summary)
+  }
+  static func schedule(_ summary: StaticString) -> Parameter {
+    Parameter("schedule", .schedule, nil, from: -.infinity, summary)
+  }
+  static func schedules(_ summary: StaticString) -> Parameter {
+    Parameter("schedules", .schedules, nil, from: -.infinity, summary)
   }
 }
 
 /// The function that a schedule in a recipe stands for.
 func curve(of element: Element) throws(RavineError) -> Curve {
-  var inner: [Curve?] = []
-  for value in element.values {
-    if case .schedule(let nested, let times) = value {
-      let curve = try curve(of: nested)
-      inner.append(times == 1 ? curve : { times * curve($0) })
-    } else {
-      inner.append(nil)
-    }
-  }
   let entry = try Catalog.shared().schedules[element.row]
+  var inner: [[Curve]] = []
+  for (k, value) in element.values.enumerated() {
+    var curves: [Curve] = []
+    if case .schedules(let items) = value {
+      for item in items { curves.append(try curve(of: item)) }
+    } else if entry.declaration.parameters[k].kind == .schedule {
+      curves.append(try curve(of: value))
+    }
+    inner.append(curves)
+  }
+  try checkMemory()
   return try entry.make(Arguments(values: element.values, inner: inner))
+}
+
+/// Of a nested schedule, or of a number as a constant one.
+private func curve(of value: Value) throws(RavineError) -> Curve {
+  if case .schedule(let nested, let times) = value {
+    let curve = try curve(of: nested)
+    return times == 1 ? curve : { times * curve($0) }
+  }
+  let constant = value.constant ?? .nan
+  return { _ in constant }
+}
+
+/// Boundaries that go back are a mistake; equal ones make a part of no length, which is never seen.
+func checkOrder(_ at: [Double], of name: StaticString) throws(RavineError) {
+  for i in 1..<max(1, at.count) where at[i] < at[i - 1] {
+    throw .recipe("\(name): at must not fall, but \(at[i]) follows \(at[i - 1])")
+  }
+}
+
+/// The step within a cycle, in 0..<length.
+func place(of t: Double, inCyclesOf length: Double) -> Double {
+  // Past 2^53 steps are rounded, and the difference too.
+  min(max(0, t - length * (t / length).rounded(.down)), length)
 }

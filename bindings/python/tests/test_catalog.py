@@ -17,7 +17,15 @@ def test_entries_have_what_users_read() -> None:
         for parameter in entry.parameters:
             assert parameter.name and parameter.summary and parameter.low <= parameter.high
             assert bool(parameter.words) == (parameter.kind == "word")
-            assert parameter.kind in ("number", "flag", "word", "count", "list", "schedule")
+            assert parameter.kind in (
+                "number",
+                "flag",
+                "word",
+                "count",
+                "list",
+                "schedule",
+                "schedules",
+            )
             assert parameter.range
 
 

@@ -45,6 +45,7 @@ def test_a_constructor_documents_itself(entry: rv.Entry) -> None:
 def arguments(entry: rv.Entry) -> dict[str, object]:
     """A value for each parameter that must be given."""
     sample = {"number": 0.5, "schedule": 0.5, "count": 7, "list": (2, 5), "flag": True}
+    sample["schedules"] = (0.5, rv.cosine(0.5, steps=7), "step(0.5, every=2)")
     return {
         parameter.name: parameter.words[0] if parameter.words else sample[parameter.kind]
         for parameter in entry.parameters

@@ -34,6 +34,33 @@ def test_text_object_and_schedule_are_the_same() -> None:
     assert repr(pickle.loads(pickle.dumps(made))) == made.recipe
 
 
+def test_schedules_are_parts_of_schedules() -> None:
+    rise, fall = rv.linear(0, 1, steps=4), rv.cosine(1, steps=6)
+    joined = rv.schedule(rv.sequence((rise, 0.5, rv.schedule(fall)), at=[4, 6]))
+    assert joined.values(4).tolist() == rv.schedule(rise).values(4).tolist()
+    assert joined.values(2, first=4).tolist() == [0.5, 0.5]
+    assert joined.values(8, first=6).tolist() == rv.schedule(fall).values(8).tolist()
+    assert rv.schedule(rv.total((fall,)))(3) == rv.schedule(fall)(3)
+    shares = rv.over(1000, rv.warmup(rv.cosine(0.1, steps="95%"), steps="5%"), past="error")
+    assert "steps=950" in rv.schedule(shares).recipe and "steps=50" in rv.schedule(shares).recipe
+    with pytest.raises(rv.RecipeError, match="2 schedules need 1 boundaries, but at has 2"):
+        rv.schedule(rv.sequence((rise, fall), at=(4, 5)))
+
+
+def test_past_its_end_a_schedule_has_no_value() -> None:
+    recipe = rv.over(3, rv.cosine(0.1, steps=3), past="error")
+    assert np.isnan(rv.schedule(recipe).values(5)).tolist() == [False] * 3 + [True] * 2
+    w = np.ones(2)
+    opt = rv.Optimizer(rv.sgd(recipe, momentum=0.9), [w])
+    for _ in range(3):
+        opt.step([np.ones(2)])
+    before, state = w.tolist(), opt.state("0")["m"].tolist()
+    with pytest.raises(rv.ArgumentError, match="sgd.lr has no value at step 3: its schedule ended"):
+        opt.step([np.ones(2)])
+    assert w.tolist() == before and opt.state("0")["m"].tolist() == state
+    assert opt.steps("0") == 3
+
+
 def test_an_optimizer_follows_its_schedule() -> None:
     recipe = rv.cosine(0.1, steps=5)
     opt = rv.Optimizer(rv.sgd(recipe), [np.zeros(2)])

@@ -9,7 +9,7 @@ from . import _layout as layout
 from ._errors import UnknownNameError, nearest
 from ._library import check, lib
 
-_KINDS = {1: "number", 2: "flag", 3: "word", 4: "count", 5: "list", 6: "schedule"}
+_KINDS = {1: "number", 2: "flag", 3: "word", 4: "count", 5: "list", 6: "schedule", 7: "schedules"}
 
 Value = float | bool | str | tuple[float, ...]
 
@@ -19,7 +19,8 @@ class Parameter(NamedTuple):
 
     name: str
     kind: str
-    """number (or a schedule over steps), flag, word, count, list, or schedule (or a number)"""
+    """number (or a schedule over steps), flag, word, count, list (of numbers), schedule (or a
+    number), or schedules (in parentheses)"""
     initial: str
     low: float
     high: float

@@ -153,7 +153,11 @@ def _docstring(entry: Entry) -> str:
     lines += ["Parameters", "----------"]
     for parameter in entry.parameters:
         default = "must be given" if parameter.required else f"default {parameter.default}"
-        kind = {"number": "number or schedule", "schedule": "schedule or number"}
+        kind = {
+            "number": "number or schedule",
+            "schedule": "schedule or number",
+            "schedules": "tuple of schedules or numbers",
+        }
         lines.append(
             f"{parameter.name} : {kind.get(parameter.kind, parameter.kind)},"
             f" {parameter.range}, {default}"
