@@ -14,8 +14,8 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- catalog: begin -->", "<!-- catalog: end -->"
 
 TITLES = {
-    "rule": ("Rules", "A rule ends the chain of a recipe: it turns a gradient into a step."),
-    "stage": ("Stages", "A stage stands before the rule and changes the gradient."),
+    "rule": ("Rules", "The rule of a recipe turns a gradient into a step."),
+    "stage": ("Stages", "A stage before the rule changes the gradient, one behind it sees the step."),
     "schedule": (
         "Schedules",
         "A schedule can stand wherever a number of a rule or a stage can. Steps count from 0.",

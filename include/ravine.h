@@ -77,9 +77,10 @@ typedef struct rvn_optimizer rvn_optimizer;
  *     clip_norm(1) | adamw(lr=warmup(cosine(3e-4, steps=9900), steps=100), weight_decay=0.1)
  *     sgd(0.1, momentum=0.9); *.bias: weight_decay=0; head.*: lr=x10
  *
- *   recipe   = stage | stage | ... | rule ; patterns: change ; patterns: change ...
- *              Stages change the gradient, the rule makes the step. rvn_catalog_* lists their names
- *              and parameters, and the schedules.
+ *   recipe   = stage | ... | rule | stage | ... ; patterns: change ; patterns: change ...
+ *              Stages before the rule change the gradient, the rule makes the step, stages behind it
+ *              (ema, lookahead) see the step. rvn_catalog_* lists names and parameters, and the
+ *              schedules.
  *   element  = name or name(value, name=value, ...): values without a name come first, in the
  *              catalog's order. Here and below spaces, line ends and # comments are free.
  *   value    = a number: 0.1, 1e-3, inf, with k (10^3), M (10^6), G (10^9) or % (10^-2) behind it;
@@ -264,7 +265,7 @@ rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
                                    size_t *needed);
 
 /* Copies state of tensor index out or in, converted from or to dtype (an RVN_ type): what is a
- * slot name of its rule, such as "m" or "v", or "step" for its own step counter (one element).
+ * slot name of its rule or of a stage, such as "m", "v", "ema", or "step" for its own step counter (one element).
  * count must be the number of elements. rvn_optimizer_slots lists the names.
  * Numbers are taken as they are: NaN or a negative mean square are the caller's to avoid.
  * Errors: ARGUMENT, NAME (the slots there are), TYPE, SHAPE (count), STATE (not prepared). */

@@ -1,19 +1,22 @@
 import CShims
 
+/// What has state beside the parameters: a struct of `T.Lanes`, one for each declared slot.
+protocol Remembering {
+  associatedtype T: Scalar
+  associatedtype State
+  static var zero: State { get }
+}
+
 /// An update rule that sees a group of elements at a time: sixteen Floats, or eight Doubles.
 ///
 /// `Hyper` is a struct of Doubles, one for each declared parameter in order (flags are 0 and 1,
-/// words their number); `State` a struct of `T.Lanes`, one for each declared slot. A slot that
-/// the recipe does not need (`Slot.when`) is handed in as one dummy group: read it only where its
+/// words their number). A slot that the recipe does not need (`Slot.when`) is handed in as one dummy group: read it only where its
 /// parameter is not 0.
-protocol LaneRule {
-  associatedtype T: Scalar
+protocol LaneRule: Remembering {
   associatedtype Hyper
-  associatedtype State
   #if BASELINE
   static var declaration: Declaration { get }
   #endif
-  static var zero: State { get }
   /// The scalars of one step, in double precision; `t` counts this tensor's steps from 1.
   init(_ h: Hyper, step t: Double)
   /// Returns the new p.
@@ -35,6 +38,17 @@ protocol LaneStage {
   associatedtype Hyper
   init(_ h: Hyper)
   func transform(_ g: T.Lanes) -> T.Lanes
+}
+
+/// A stage behind the rule: it sees the parameters before and after the update, and returns what is
+/// stored. `lr` is the rate of the tensor's rule in this step, `t` counts its steps from 1.
+protocol UpdateStage: Remembering {
+  associatedtype Hyper
+  #if BASELINE
+  static var declaration: Declaration { get }
+  #endif
+  init(_ h: Hyper, lr: Double, step t: Double)
+  func apply(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes
 }
 
 /// What can be measured of a gradient over all tensors. The raw value is the row in the table of

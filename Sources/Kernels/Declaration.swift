@@ -103,9 +103,16 @@ public struct RuleEntry {
 
 /// A stage as the library sees it.
 public struct StageEntry {
+  /// Writes the scalars of a step from hyper-parameters; a stage behind the rule also sees the
+  /// rule's rate and the tensor's step.
+  public typealias Constants = (
+    _ h: UnsafePointer<Double>, _ lr: Double, _ t: Double, _ out: UnsafeMutableRawPointer
+  ) -> Void
+
   public let declaration: Declaration
-  public let hyperSize: Int
-  public let constants: [(UnsafePointer<Double>, UnsafeMutableRawPointer) -> Void]
+  public let hyperSize, stateSize: Int
+  /// For Float and for Double arithmetic.
+  public let constants: [Constants]
   public let facts: (UnsafePointer<Double>) -> StageFacts
   public let conclude: (UnsafePointer<Double>, Double) -> Verdict
 }
@@ -118,16 +125,19 @@ public struct StageFacts: Sendable {
   public let scales: Bool
   /// Whether it changes lanes.
   public let transforms: Bool
+  /// Whether it stands behind the rule.
+  public let follows: Bool
   /// How many steps in a row it may skip.
   public let limit: Double
 
   public init(
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
-    limit: Double = .infinity
+    follows: Bool = false, limit: Double = .infinity
   ) {
     self.measures = measures
     self.scales = scales
     self.transforms = transforms
+    self.follows = follows
     self.limit = limit
   }
 }

@@ -10,6 +10,7 @@ public struct Entries: Visitor {
   public init() {
     eachRule(&self)
     eachStage(&self)
+    eachUpdate(&self)
   }
 
   mutating func rule<F: LaneRule, D: LaneRule>(
@@ -39,10 +40,21 @@ public struct Entries: Visitor {
   ) {
     stages.append(
       StageEntry(
-        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
+        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size, stateSize: 0,
         constants: [stageConstants(F.self), stageConstants(D.self)],
         facts: { F.facts(hyper(F.Hyper.self, $0)) },
         conclude: { F.conclude(hyper(F.Hyper.self, $0), $1) }))
+  }
+
+  mutating func update<F: UpdateStage, D: UpdateStage>(
+    _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
+  ) {
+    stages.append(
+      StageEntry(
+        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
+        stateSize: MemoryLayout<F.State>.size,
+        constants: [updateConstants(F.self), updateConstants(D.self)],
+        facts: { _ in StageFacts(follows: true) }, conclude: { _, _ in .scale(1) }))
   }
 }
 
@@ -69,9 +81,11 @@ func settle<R: MeasuringRule>(_: R.Type)
   }
 }
 
-func stageConstants<S: LaneStage>(_: S.Type)
-  -> (UnsafePointer<Double>, UnsafeMutableRawPointer) -> Void
-{
-  { $1.storeBytes(of: S(hyper(S.Hyper.self, $0)), as: S.self) }
+func stageConstants<S: LaneStage>(_: S.Type) -> StageEntry.Constants {
+  { h, _, _, out in out.storeBytes(of: S(hyper(S.Hyper.self, h)), as: S.self) }
+}
+
+func updateConstants<S: UpdateStage>(_: S.Type) -> StageEntry.Constants {
+  { h, lr, t, out in out.storeBytes(of: S(hyper(S.Hyper.self, h), lr: lr, step: t), as: S.self) }
 }
 #endif

@@ -74,6 +74,38 @@ func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call
   if measures > 3 { sums[3] = total(acc.3) }
 }
 
+/// Runs one update stage over `count` elements: `out` holds the new parameters, and receives what
+/// the stage makes of them. With `sums`, the squares of the whole update go to the second place.
+@inline(never)
+func follow<S: UpdateStage>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>) {
+  let stage = call.pointee.constants.loadUnaligned(as: S.self)
+  let p = call.pointee.p.assumingMemoryBound(to: S.T.self)
+  let out = call.pointee.out.assumingMemoryBound(to: S.T.self)
+  let g = call.pointee.g.assumingMemoryBound(to: S.T.self)
+  let factor = S.T(call.pointee.factor)
+  let state = Slots<S>(call)
+  let count = call.pointee.count, ahead = call.pointee.ahead, valid = call.pointee.valid
+  let sums = call.pointee.sums
+  var updates = SIMD8<Double>.zero
+  var i = 0
+  while i < count {
+    state.prefetch(i &+ ahead)
+    var s = state.load(i)
+    let old: S.T.Lanes = loadLanes(p + i)
+    let new = stage.apply(old, loadLanes(out + i), loadLanes(g + i) * factor, &s)
+    if sums != nil { addSquares(S.T.self, old - new, valid: valid &- i, to: &updates) }
+    storeLanes(new, out + i)
+    state.store(s, i)
+    i &+= S.T.Lanes.scalarCount
+  }
+  if let sums { sums[1] = total(updates) }
+}
+
+@inline(__always)
+func run<S: UpdateStage>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>?) {
+  follow(S.self, call.unsafelyUnwrapped)
+}
+
 @inline(__always)
 func run<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>?) {
   sweep(R.self, call.unsafelyUnwrapped)
@@ -85,8 +117,8 @@ func run<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>?) 
   if call.pointee.out == nil { measure(R.self, call) } else { sweep(R.self, call) }
 }
 
-/// The state of a rule as it lies in memory: an array for each slot.
-struct Slots<R: LaneRule> {
+/// The state of a rule or a stage as it lies in memory: an array for each slot.
+struct Slots<R: Remembering> {
   let arrays: InlineArray<8, UnsafeMutableRawPointer?>
   /// All ones for an array, zero for the one dummy group of a slot that the recipe does not need.
   let masks: InlineArray<8, Int>

@@ -28,6 +28,14 @@ func eachStage<V: Visitor>(_ v: inout V) {
     FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4) })
 }
 
+/// Every stage that stands behind the rule.
+// swift-format-ignore
+@inline(__always)
+func eachUpdate<V: Visitor>(_ v: inout V) {
+  v.update(Lookahead<Float>.self, { run(Lookahead<Float>.self, $0) }, Lookahead<Double>.self, { run(Lookahead<Double>.self, $0) })
+  v.update(Ema<Float>.self, { run(Ema<Float>.self, $0) }, Ema<Double>.self, { run(Ema<Double>.self, $0) })
+}
+
 protocol Visitor {
   mutating func rule<F: LaneRule, D: LaneRule>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
@@ -38,6 +46,9 @@ protocol Visitor {
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
     _: F.Type, _ float: @escaping ravine_stage_kernel, _: D.Type,
     _ double: @escaping ravine_stage_kernel)
+  mutating func update<F: UpdateStage, D: UpdateStage>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel)
 }
 
 /// One stage over one block: out = stage(in * factor).
@@ -106,6 +117,16 @@ struct Filler: Visitor {
     kernels.pointee.stage[2 &* stages &+ 1] = double
     stages &+= 1
   }
+
+  @inline(__always)
+  mutating func update<F: UpdateStage, D: UpdateStage>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel
+  ) {
+    kernels.pointee.update[2 &* stages] = float
+    kernels.pointee.update[2 &* stages &+ 1] = double
+    stages &+= 1
+  }
 }
 
 @inline(__always)
@@ -113,6 +134,7 @@ func fill(_ kernels: UnsafePointer<ravine_kernels>) {
   var filler = Filler(kernels: kernels)
   eachRule(&filler)
   eachStage(&filler)
+  eachUpdate(&filler)
   kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $2, $3, $4) }
   kernels.pointee.stage[2 &* filler.stages &+ 1] = { scale(Double.self, $1, $2, $3, $4) }
 

@@ -53,7 +53,13 @@ static void every_entry(void) {
     for (busy = 0; busy < 2; busy++) {
       if (!recipe_for(i, busy, part, sizeof part)) continue;
       snprintf(recipe, sizeof recipe, "%s", part);
-      if (strcmp(e.kind, "stage") == 0) snprintf(recipe, sizeof recipe, "%s | sgd(1)", part);
+      if (strcmp(e.kind, "stage") == 0) {
+        rvn_optimizer *opt = NULL;
+        snprintf(recipe, sizeof recipe, "%s | sgd(1)", part);
+        if (rvn_optimizer_create(recipe, &opt) != RVN_OK) /* one that stands behind the rule */
+          snprintf(recipe, sizeof recipe, "sgd(1) | %s", part);
+        rvn_optimizer_destroy(opt);
+      }
       if (strcmp(e.kind, "schedule") == 0) snprintf(recipe, sizeof recipe, "sgd(%s)", part);
       round_trip(recipe);
       /* recipe_for writes the canonical form, but for lists and nested schedules. */

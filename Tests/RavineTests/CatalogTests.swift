@@ -128,6 +128,7 @@ struct CatalogTests {
     }
     for s in catalog.stages {
       #expect(s.hyperSize == 8 * s.declaration.parameters.count, "\(s.declaration.name)")
+      #expect(s.stateSize == 64 * s.declaration.slots.count, "\(s.declaration.name)")
     }
     // The last pair of the table of stages only scales.
     #expect(catalog.rules.count <= RAVINE_MAX_ENTRIES && catalog.stages.count < RAVINE_MAX_ENTRIES)
@@ -136,7 +137,9 @@ struct CatalogTests {
   @Test func everyKernelIsThere() throws {
     let catalog = try Catalog.shared()
     for i in 0..<2 * catalog.rules.count { #expect(catalog.kernels.rule[i] != nil) }
-    for i in 0..<2 * (catalog.stages.count + 1) { #expect(catalog.kernels.stage[i] != nil) }
+    for i in 0..<2 * (catalog.stages.count + 1) {
+      #expect((catalog.kernels.stage[i] != nil) != (catalog.kernels.update[i] != nil))
+    }
     for i in 0..<8 { #expect(catalog.kernels.measure[i] != nil) }
     for i in 2..<10 { #expect(catalog.kernels.load[i] != nil && catalog.kernels.store[i] != nil) }
   }
@@ -147,6 +150,7 @@ struct CatalogTests {
     var shapes = Shapes()
     eachRule(&shapes)
     eachStage(&shapes)
+    eachUpdate(&shapes)
     #expect(shapes.found.count > 15)
     for shape in shapes.found {
       let d = shape.declaration
@@ -160,6 +164,7 @@ struct CatalogTests {
     var shapes = Shapes()
     eachRule(&shapes)
     eachStage(&shapes)
+    eachUpdate(&shapes)
     for shape in shapes.found {
       #expect(shape.constants <= RAVINE_MAX_CONSTANTS, "\(shape.declaration.name)")
     }
@@ -200,6 +205,19 @@ private struct Shapes: Visitor {
         declaration: F.declaration, hyper: labels(F.Hyper.self), constants: MemoryLayout<F>.size),
       Shape(
         declaration: D.declaration, hyper: labels(D.Hyper.self), constants: MemoryLayout<D>.size),
+    ]
+  }
+
+  mutating func update<F: UpdateStage, D: UpdateStage>(
+    _: F.Type, _: @escaping ravine_rule_kernel, _: D.Type, _: @escaping ravine_rule_kernel
+  ) {
+    found += [
+      Shape(
+        declaration: F.declaration, hyper: labels(F.Hyper.self), state: labels(F.State.self),
+        constants: MemoryLayout<F>.size),
+      Shape(
+        declaration: D.declaration, hyper: labels(D.Hyper.self), state: labels(D.State.self),
+        constants: MemoryLayout<D>.size),
     ]
   }
 

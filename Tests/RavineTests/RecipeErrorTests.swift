@@ -14,9 +14,14 @@ struct RecipeErrorTests {
     ("sgd sgd", 1, 5, "expected '|', ';' or the end, found 'sgd'"),
     ("sgd)", 1, 4, "found ')'"),
     ("clip_norm(1) |", 1, 15, "expected a stage or a rule, found the end"),
-    ("sgd |", 1, 6, "sgd is a rule and ends the chain"),
-    ("sgd | lion", 1, 7, "sgd is a rule and ends the chain"),
-    ("clip_norm(1)", 1, 13, "must end in a rule: sgd, "),
+    ("sgd |", 1, 6, "expected a stage or a rule, found the end"),
+    ("sgd | lion", 1, 7, "lion is a second rule, after sgd"),
+    (
+      "sgd | ema | clip_norm(1)", 1, 13,
+      "clip_norm changes the gradient, and stands before the rule sgd"
+    ),
+    ("ema | sgd", 1, 1, "ema stands behind the rule"),
+    ("clip_norm(1)", 1, 13, "needs a rule: sgd, "),
     ("clip_value(1); a: frozen", 1, 14, "the chain ends in the stage clip_value"),
     ("cosine(1, 2)", 1, 1, "expected a stage or a rule, but cosine is a schedule"),
     ("sgd#2", 1, 1, "there is no 'sgd#2'"),

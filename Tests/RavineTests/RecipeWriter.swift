@@ -5,20 +5,28 @@
 struct RecipeWriter {
   var random: Random
   private let declarations: [Declaration]
+  /// The stages that stand behind the rule.
+  private let following: Set<String>
 
   init(random: Random) {
     self.random = random
-    declarations = (try? Catalog.shared().entries.map(\.declaration)) ?? []
+    let catalog = try? Catalog.shared()
+    declarations = catalog?.entries.map(\.declaration) ?? []
+    let values = [Double](repeating: 0, count: 16)
+    let stages = (catalog?.stages ?? []).filter { $0.facts(values).follows }
+    following = Set(stages.map(\.declaration.name.description))
   }
 
   mutating func recipe() -> String {
-    var chain: [String] = [], stages: [Declaration] = []
+    var before: [String] = [], behind: [String] = [], stages: [Declaration] = []
     for _ in 0..<random.below(4) {
       stages.append(pick(.stage))
-      chain.append(element(stages[stages.count - 1], inClause: false))
+      let name = stages[stages.count - 1].name.description
+      let text = element(stages[stages.count - 1], inClause: false)
+      if following.contains(name) { behind.append(text) } else { before.append(text) }
     }
     let rule = pick(.rule)
-    chain.append(element(rule, inClause: false))
+    let chain = before + [element(rule, inClause: false)] + behind
     var out = chain.joined(separator: random.pick([" | ", "|", " # next\n|"]))
     for _ in 0..<random.below(4) {
       out += random.pick(["; ", ";", "\n; "])

@@ -750,6 +750,111 @@ def finite_guard():
     ]
 
 
+# ---- stages behind the rule --------------------------------------------------------------------
+
+
+class Averaged:
+    """An average of the parameters that another reference reaches, as the slot `ema`."""
+
+    def __init__(self, inner, average, source):
+        self.inner, self.average, self.source = inner, average, source
+
+    def run(self, inputs, dtype):
+        params, states = self.inner.run(inputs, dtype)
+        averages = {name: self.average() for name in inputs.shapes}
+        for step, found in zip(params, states, strict=True):
+            for name, p in step.items():
+                found[name]["ema"] = averages[name](p)
+        return params, states
+
+
+@vectors(
+    "ema",
+    f"copy: torch.optim.swa_utils.get_ema_avg_fn, {TORCH}; debias: optax.ema(debias=True), {OPTAX}",
+    kind="stage",
+)
+def ema():
+    def copied(decay):
+        def make():
+            average = torch.optim.swa_utils.get_ema_avg_fn(decay)
+            held = []
+
+            def take(p):
+                p = torch.tensor(p)
+                held[:] = [average(held[0], p, 1) if held else p]  # AveragedModel copies first
+                return held[0].numpy().copy()
+
+            return take
+
+        return make
+
+    def debiased(decay):
+        def make():
+            transform = optax.ema(decay, debias=True)
+            state = []
+
+            def take(p):
+                p = jnp.asarray(p)
+                state[:] = state or [transform.init(p)]
+                out, state[0] = transform.update(p, state[0])
+                return np.asarray(out)
+
+            return take
+
+        return make
+
+    sgd = functools.partial(Torch, torch.optim.SGD, lr=0.1)
+    copy = "sgd(0.1) | ema(0.9, start=copy)", Averaged(sgd(), copied(0.9), TORCH)
+    debias = "sgd(0.1) | ema(0.75)", Averaged(sgd(), debiased(0.75), OPTAX)
+    adam = Averaged(Torch(torch.optim.AdamW, ADAM, lr=0.01), copied(0.5), TORCH)
+    return [
+        f64("copy", *copy, few()),
+        f32("copy", *copy, few(8)),
+        f64("debias", *debias, few()),
+        f64("behind adamw", "adamw(0.01) | ema(0.5, start=copy)", adam, few()),
+        f64("more than a block", *debias, blocks()),
+    ]
+
+
+class OptaxLookahead:
+    """optax.lookahead, with its slow parameters as the slot."""
+
+    def __init__(self, k, alpha, lr):
+        self.k, self.alpha, self.lr, self.source = k, alpha, lr, OPTAX
+
+    def run(self, inputs, dtype):
+        numpy_type, _ = DTYPES[dtype]
+
+        def array(spec, name):
+            flat = np.array(expand(spec)).astype(numpy_type)
+            return jnp.asarray(flat.reshape(inputs.shapes[name]))
+
+        p = {n: array(inputs.start[n], n) for n in inputs.shapes}
+        p = optax.LookaheadParams.init_synced(p)
+        optimizer = optax.lookahead(optax.sgd(self.lr), self.k, self.alpha)
+        state = optimizer.init(p)
+        params, states = [], []
+        for gradients in inputs.gradients:
+            g = {n: array(gradients[n], n) for n in inputs.shapes}
+            updates, state = optimizer.update(g, state, p)
+            p = optax.apply_updates(p, updates)
+            params.append({n: np.asarray(x).ravel() for n, x in p.fast.items()})
+            states.append({n: {"slow": np.asarray(x).ravel()} for n, x in p.slow.items()})
+        return params, states
+
+
+@vectors("lookahead", f"optax.lookahead, {OPTAX}", kind="stage")
+def lookahead():
+    default = "sgd(0.1) | lookahead", OptaxLookahead(5, 0.5, 0.1)
+    short = "sgd(0.1) | lookahead(k=2, alpha=0.8)", OptaxLookahead(2, 0.8, 0.1)
+    return [
+        f64("defaults", *default, few()),
+        f64("every second step", *short, few()),
+        f32("every second step", *short, few(8)),
+        f64("more than a block", *short, blocks()),
+    ]
+
+
 # ---- schedules ---------------------------------------------------------------------------------
 
 LR = torch.optim.lr_scheduler

@@ -42,6 +42,7 @@ typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
 typedef struct ravine_kernels {
   ravine_rule_kernel *rule;       /* by place in the table of rules */
   ravine_stage_kernel *stage;     /* by place in the table of stages; the last pair only scales */
+  ravine_rule_kernel *update;     /* likewise, for those that stand behind the rule; out is read too */
   ravine_measure_kernel *measure; /* by Measurement */
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
   ravine_convert_kernel *store;

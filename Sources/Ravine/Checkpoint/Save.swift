@@ -75,8 +75,8 @@ extension Optimizer {
   func key(_ item: Item) throws(RavineError) -> Text {
     let name = tensors[item.tensor].text
     if item.slot < 0 { return "param/\(name)" }
-    let rule = try prepared().groupWork[tensors[item.tensor].group].rule
-    return "state/\(name)/\(try Catalog.shared().rules[rule].declaration.slots[item.slot].name)"
+    let group = try prepared().groups[tensors[item.tensor].group]
+    return "state/\(name)/\(try group.slots()[item.slot].name)"
   }
 
   /// What steps a tensor, as a checkpoint names it.

@@ -29,8 +29,11 @@ extension Optimizer {
     var out: Text = "  \(phase.number + 1): "
     guard phase.kind == .measure else {
       out.append("update")
-      for k in 0..<plan.stageCount where plan.stageWork[k].transforms || plan.stageWork[k].scales {
-        out.append(", with \(try stageName(k, in: recipe.stages)) in cache")
+      for k in 0..<plan.stageCount {
+        let stage = plan.stageWork[k]
+        if stage.transforms || stage.scales || stage.follows {
+          out.append(", with \(try stageName(k, in: recipe.stages)) in cache")
+        }
       }
       return "\(out)\n"
     }
@@ -70,11 +73,9 @@ extension Optimizer {
   private func describeState(_ i: Int, _ plan: Plan) throws(RavineError) -> (text: Text, bytes: Int)
   {
     let group = plan.groups[plan.groupOf[i]]
-    let needed = try group.slots()
-    let slots = try group.resolved.rule.declaration.slots
     var out: Text = "state", count = 0
-    for k in 0..<needed.count where needed[k] {
-      out.append(" \(slots[k].name)")
+    for slot in try group.slots() where slot.needed {
+      out.append(" \(slot.name)")
       count += 1
     }
     if count == 0 { return ("no state", 0) }

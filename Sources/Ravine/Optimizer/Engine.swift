@@ -108,9 +108,10 @@ struct Piece {
 
   // MARK: gradients
 
-  /// Whether the caller's gradient can be read as it lies, with scalar factors only.
+  /// Whether the rule can read and write the caller's memory as it lies, with scalar factors only.
   private var direct: Bool {
-    !work.pointee.transforming && tensor.pointee.gradType == (wide == 1 ? RVN_F64 : RVN_F32)
+    work.pointee.before == work.pointee.stageCount && !work.pointee.transforming
+      && tensor.pointee.gradType == (wide == 1 ? RVN_F64 : RVN_F32)
       && tensor.pointee.type == tensor.pointee.gradType
   }
 
@@ -257,17 +258,36 @@ struct Piece {
     let p = lanes(data, tensor.pointee.type, block, scratch.p)
     let size = ElementType.size(tensor.pointee.type).unsafelyUnwrapped
     let place = data + block * RAVINE_BLOCK * size
-    let inPlace = p == UnsafeRawPointer(place)
-    call(block, n, p, inPlace ? place : scratch.p, g, factor, sums)
+    let follows = work.pointee.before < work.pointee.stageCount
+    let new = follows ? scratch.new : p == UnsafeRawPointer(place) ? place : scratch.p
+    call(block, n, p, new, g, factor, sums)
+    if follows { follow(block, n, p, new, g, factor, sums) }
     if let sums, work.pointee.transforming { sums[0] = raw }
-    if inPlace { return }
+    if new == place { return }
     if size == tensor.pointee.lane {
-      memcpy(place, scratch.p, n * size)
+      memcpy(place, new, n * size)
     } else {
       let out = n == padded ? place : scratch.raw
       work.pointee.kernels.store[2 * Int(tensor.pointee.type) + wide].unsafelyUnwrapped(
-        scratch.p, out, padded)
+        new, out, padded)
       if n != padded { memcpy(place, out, n * size) }
+    }
+  }
+
+  /// The stages behind the rule, one after the other, on new parameters in scratch.
+  private func follow(
+    _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ new: UnsafeMutableRawPointer,
+    _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
+  ) {
+    var slot = group.pointee.slots
+    var constants = tensor.pointee.constants.unsafelyUnwrapped
+    for k in work.pointee.before..<work.pointee.stageCount {
+      let stage = work.pointee.stages[k]
+      constants += RAVINE_MAX_CONSTANTS
+      var call = self.call(block, n, slot, stage.slots, p, new, g, factor, sums)
+      call.constants = UnsafeRawPointer(constants)
+      work.pointee.kernels.update[2 * stage.row + wide].unsafelyUnwrapped(&call)
+      slot += stage.slots
     }
   }
 
@@ -275,18 +295,27 @@ struct Piece {
     _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer?,
     _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
   ) {
+    var call = self.call(block, n, 0, group.pointee.slots, p, out, g, factor, sums)
+    work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
+  }
+
+  /// A call from block `block` on, with `count` slots from `slot` on, and the rule's scalars.
+  private func call(
+    _ block: Int, _ n: Int, _ slot: Int, _ count: Int, _ p: UnsafeRawPointer,
+    _ out: UnsafeMutableRawPointer?, _ g: UnsafeRawPointer, _ factor: Double,
+    _ sums: UnsafeMutablePointer<Double>?
+  ) -> ravine_rule_call {
     let offset = block * RAVINE_BLOCK * tensor.pointee.lane
-    for k in 0..<group.pointee.slots {
-      let array = tensor.pointee.slots.unsafelyUnwrapped[k]
+    for k in 0..<count {
+      let array = tensor.pointee.slots.unsafelyUnwrapped[slot + k]
       scratch.arrays[k] = array.map { $0 + offset } ?? scratch.dummy
       scratch.masks[k] = array == nil ? 0 : -1
       if array != nil { countBytes(n * tensor.pointee.lane * (out == nil ? 1 : 2)) }
     }
-    var call = ravine_rule_call(
+    return ravine_rule_call(
       constants: tensor.pointee.constants, p: p, out: out, g: g, factor: factor,
       state: scratch.arrays, masks: scratch.masks, count: (n + 15) & ~15,
       ahead: tensor.pointee.count > RAVINE_BLOCK ? RAVINE_BLOCK : 0, valid: n, sums: sums)
-    work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
   }
 
   // MARK: the counter of bytes that tests read

@@ -40,12 +40,15 @@ struct Source {
 struct Group {
   let clauses: [Int]
   var resolved: Resolved
+  /// How many stages stand before the rule.
+  let before: Int
   /// Of the rule's parameters, then of each stage's.
   var sources: [Source]
 
   init(_ recipe: Recipe, _ clauses: [Int]) throws(RavineError) {
     self.clauses = clauses
     resolved = try recipe.resolve(clauses)
+    before = recipe.before
     sources = []
     for element in [resolved.rule] + resolved.stages {
       let d = try element.declaration
@@ -56,17 +59,21 @@ struct Group {
     try checkMemory()
   }
 
-  /// Which slots of the rule this group needs.
-  func slots() throws(RavineError) -> [Bool] {
-    if resolved.frozen { return [] }
-    let declaration = try resolved.rule.declaration
-    var out: [Bool] = []
-    for slot in declaration.slots {
-      guard let when = slot.when, let k = declaration.index(of: Text(when)) else {
-        out.append(true)
-        continue
+  /// The slots of the rule, and then of each stage behind it.
+  func slots() throws(RavineError) -> [GroupSlot] {
+    var out: [GroupSlot] = []
+    if resolved.frozen { return out }
+    for slot in try resolved.rule.declaration.slots {
+      out.append(try GroupSlot(Text(slot.name), slot, resolved.rule))
+    }
+    for k in before..<resolved.stages.count {
+      for slot in try resolved.stages[k].declaration.slots {
+        // The second of a name says whose it is.
+        let taken = out.contains { $0.name == slot.name }
+        let full: Text = "\(try stageName(k, in: resolved.stages)).\(slot.name)"
+        out.append(
+          try GroupSlot(taken ? full : Text(slot.name), slot, resolved.stages[k]))
       }
-      out.append(resolved.rule.values[k].constant != 0)
     }
     return out
   }
@@ -75,25 +82,37 @@ struct Group {
   func fits(_ other: Group) throws(RavineError) -> Bool {
     if other.resolved.frozen { return true }
     if resolved.frozen || resolved.rule.row != other.resolved.rule.row { return false }
-    let same = try slots() == (try other.slots())
-    return try starts() == (try other.starts()) && same
-  }
-
-  /// What the slots start at.
-  func starts() throws(RavineError) -> [Double] {
-    let d = try resolved.rule.declaration
-    var out: [Double] = []
-    for slot in d.slots {
-      guard let name = slot.initial, let k = d.index(of: Text(name)) else {
-        out.append(0)
-        continue
-      }
-      let source = try Source(resolved.rule.values[k], d.parameters[k], owner: d.name)
-      out.append(try source.value(at: 0))
+    let own = try slots(), its = try other.slots()
+    guard own.count == its.count else { return false }
+    for k in 0..<own.count where own[k].needed != its[k].needed || own[k].start != its[k].start {
+      return false
     }
-    return out
+    return true
   }
+}
 
+/// An array of state that the tensors of a group may have.
+struct GroupSlot {
+  let name: Text
+  /// Whether the values of this group make use of it.
+  let needed: Bool
+  /// What it starts at.
+  let start: Double
+
+  init(_ name: Text, _ slot: Slot, _ element: Element) throws(RavineError) {
+    let d = try element.declaration
+    self.name = name
+    if let when = slot.when, let k = d.index(of: Text(when)) {
+      needed = element.values[k].constant != 0
+    } else {
+      needed = true
+    }
+    if let initial = slot.initial, let k = d.index(of: Text(initial)) {
+      start = try Source(element.values[k], d.parameters[k], owner: d.name).value(at: 0)
+    } else {
+      start = 0
+    }
+  }
 }
 
 /// A hyper-parameter that a schedule moves, and where its value goes.

@@ -32,7 +32,8 @@ extension Optimizer {
     for i in 0..<tensors.count where parsed.contains(where: { $0.matches(tensors[i]) }) {
       let resolved = plan.groups[plan.groupOf[i]].resolved
       if resolved.frozen { continue }
-      let own = Recipe(stages: resolved.stages, rule: resolved.rule, clauses: [])
+      let own = Recipe(
+        stages: resolved.stages, before: recipe.before, rule: resolved.rule, clauses: [])
       let (stage, parameter) = try Ravine.find(key.name, in: own, forClause: false)
       let x = try value(of: parameter, stage, in: resolved)
       if let found, found != x {

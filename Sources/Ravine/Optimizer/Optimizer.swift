@@ -128,33 +128,33 @@ public final class Optimizer {
 
   /// In one piece and in the order of the tensors, so that a step over many small ones reads on.
   private func allocateState(_ plan: Plan) throws(RavineError) {
-    var needed: [[Bool]] = []
-    var starts: [[Double]] = []
-    for group in plan.groups {
-      needed.append(try group.slots())
-      starts.append(try group.starts())
-    }
+    var groups: [[GroupSlot]] = []
+    for group in plan.groups { groups.append(try group.slots()) }
     try checkMemory()
     var slotCount = 0, size = 0
     for i in 0..<tensors.count {
-      let own = needed[plan.groupOf[i]]
+      let own = groups[plan.groupOf[i]]
       slotCount += own.count
-      for needs in own where needs { size += tensors[i].padded * tensors[i].lane }
+      for slot in own where slot.needed {
+        let (sum, overflow) = size.addingReportingOverflow(tensors[i].padded * tensors[i].lane)
+        guard !overflow else { throw .memory }
+        size = sum
+      }
     }
     var slots = try heap.zeros(UnsafeMutableRawPointer?.self, slotCount)
     var memory = try heap.allocate(size)
-    var constants = try heap.allocate(tensors.count * RAVINE_MAX_CONSTANTS)
+    var constants = try heap.allocate(tensors.count * plan.constantsSize)
     for i in 0..<tensors.count {
-      let tensor = tensors[i], g = plan.groupOf[i]
-      for k in 0..<needed[g].count where needed[g][k] {
+      let tensor = tensors[i], own = groups[plan.groupOf[i]]
+      for (k, slot) in own.enumerated() where slot.needed {
         slots[k] = memory
-        fill(memory, tensor, starts[g][k])
+        fill(memory, tensor, slot.start)
         memory += tensor.padded * tensor.lane
       }
       tensors[i].slots = slots
       tensors[i].ownConstants = constants
-      slots += needed[g].count
-      constants += RAVINE_MAX_CONSTANTS
+      slots += own.count
+      constants += plan.constantsSize
     }
   }
 

@@ -11,6 +11,12 @@ final class Plan {
   let groupWork: UnsafeMutablePointer<GroupWork>
   let stageWork: UnsafeMutablePointer<StageWork>
   private(set) var stageCount = 0
+  /// How many of them stand before the rule.
+  private(set) var before = 0
+  /// Bytes of the scalars of a rule and of the stages behind it.
+  var constantsSize: Int {
+    (1 + groups[0].resolved.stages.count - groups[0].before) * RAVINE_MAX_CONSTANTS
+  }
   /// How many stages measure.
   private(set) var columns = 0
   /// How many phases measure; the update comes after them.
@@ -108,7 +114,7 @@ final class Plan {
       rule: frozen ? -1 : group.resolved.rule.row, slots: rule.declaration.slots.count,
       measures: frozen ? 0 : rule.declaration.measures.count, uses: (false, false),
       stageConstants: try heap.zeros(UInt8.self, 2 * max(1, stages) * RAVINE_MAX_CONSTANTS),
-      ruleConstants: try heap.zeros(UInt8.self, 2 * RAVINE_MAX_CONSTANTS), t: 0,
+      ruleConstants: try heap.zeros(UInt8.self, 2 * constantsSize), t: 0,
       hyper: try heap.zeros(Double.self, group.sources.count),
       ruleValues: group.resolved.rule.values.count)
   }
@@ -120,7 +126,8 @@ final class Plan {
     try move(to: 0)
     for (k, element) in recipe.stages.enumerated() {
       var work = StageWork(
-        row: element.row, place: place, transforms: false, measurement: -1, scales: false,
+        row: element.row, place: place, transforms: false, follows: k >= recipe.before,
+        slots: try element.declaration.slots.count, measurement: -1, scales: false,
         phase: -1, column: 0, factor: 1)
       place += element.values.count
       let facts = catalog.stages[element.row].facts(groupWork[0].hyper(of: work))
@@ -141,6 +148,7 @@ final class Plan {
       stageWork[k] = work
     }
     stageCount = recipe.stages.count
+    before = recipe.before
     for g in 0..<groups.count where groupWork[g].measures > 0 { rulesMeasure = true }
     if rulesMeasure, measuring == 0 || scaled { measuring += 1 }
   }

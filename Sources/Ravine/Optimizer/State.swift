@@ -6,11 +6,9 @@ extension Optimizer {
   /// The names of the slots of a tensor, in order, with their place.
   func slotNames(_ index: Int) throws(RavineError) -> [(name: Text, slot: Int)] {
     let plan = try prepared(), tensor = try self.tensor(index)
-    guard plan.groupWork[tensor.group].rule >= 0 else { return [] }
-    let slots = try Catalog.shared().rules[plan.groupWork[tensor.group].rule].declaration.slots
     var out: [(name: Text, slot: Int)] = []
-    for (k, slot) in slots.enumerated() where tensor.slots.unsafelyUnwrapped[k] != nil {
-      out.append((Text(slot.name), k))
+    for (k, slot) in try plan.groups[tensor.group].slots().enumerated() where slot.needed {
+      out.append((slot.name, k))
     }
     return out
   }

@@ -84,7 +84,7 @@ extension Optimizer {
         let stage = plan.stageWork[k]
         for wide in 0..<2 where wide == 1 ? group.pointee.uses.1 : group.pointee.uses.0 {
           plan.catalog.stages[stage.row].constants[wide](
-            group.pointee.hyper(of: stage),
+            group.pointee.hyper(of: stage), 0, 0,
             group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
         }
       }
@@ -99,7 +99,7 @@ extension Optimizer {
       if group.pointee.t == 0 { makeConstants(of: group, tensor.pointee.t + 1, plan) }
       tensor.pointee.constants =
         group.pointee.t == tensor.pointee.t + 1
-        ? group.pointee.ruleConstants + tensor.pointee.wide * RAVINE_MAX_CONSTANTS
+        ? group.pointee.ruleConstants + tensor.pointee.wide * plan.constantsSize
         : ownConstants(of: tensor, group, plan)
     }
   }
@@ -107,8 +107,25 @@ extension Optimizer {
   private func makeConstants(of group: UnsafeMutablePointer<GroupWork>, _ t: UInt64, _ plan: Plan) {
     group.pointee.t = t
     for wide in 0..<2 where wide == 1 ? group.pointee.uses.1 : group.pointee.uses.0 {
-      plan.catalog.rules[group.pointee.rule].constants[wide](
-        group.pointee.hyper, Double(t), group.pointee.ruleConstants + wide * RAVINE_MAX_CONSTANTS)
+      makeConstants(
+        of: group, wide, t, plan, group.pointee.ruleConstants + wide * plan.constantsSize)
+    }
+  }
+
+  /// The scalars of a group's rule and of the stages behind it, at a step of a tensor.
+  private func makeConstants(
+    of group: UnsafeMutablePointer<GroupWork>, _ wide: Int, _ t: UInt64, _ plan: Plan,
+    _ out: UnsafeMutableRawPointer
+  ) {
+    let hyper = group.pointee.hyper
+    plan.catalog.rules[group.pointee.rule].constants[wide](hyper, Double(t), out)
+    var out = out
+    for k in plan.before..<plan.stageCount {
+      let stage = plan.stageWork[k]
+      out += RAVINE_MAX_CONSTANTS
+      // Every rule's first parameter is its rate.
+      plan.catalog.stages[stage.row].constants[wide](
+        group.pointee.hyper(of: stage), hyper[0], Double(t), out)
     }
   }
 
@@ -116,8 +133,7 @@ extension Optimizer {
     of tensor: UnsafeMutablePointer<Tensor>, _ group: UnsafeMutablePointer<GroupWork>, _ plan: Plan
   ) -> UnsafeMutableRawPointer {
     let own = tensor.pointee.ownConstants.unsafelyUnwrapped
-    plan.catalog.rules[group.pointee.rule].constants[tensor.pointee.wide](
-      group.pointee.hyper, Double(tensor.pointee.t + 1), own)
+    makeConstants(of: group, tensor.pointee.wide, tensor.pointee.t + 1, plan, own)
     return own
   }
 
@@ -126,6 +142,7 @@ extension Optimizer {
     work.pointee.groups = plan.groupWork
     work.pointee.stages = plan.stageWork
     work.pointee.stageCount = plan.stageCount
+    work.pointee.before = plan.before
     work.pointee.transforming = plan.transforming
     work.pointee.reporting = reporting
   }

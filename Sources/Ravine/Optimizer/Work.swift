@@ -8,6 +8,9 @@ struct StageWork: BitwiseCopyable {
   /// Where its values begin among those of all stages.
   var place: Int
   var transforms: Bool
+  /// Whether it stands behind the rule, and then how many slots it has.
+  var follows: Bool
+  var slots: Int
   /// Row in the table of measuring kernels; -1: measures nothing.
   var measurement: Int32
   var scales: Bool
@@ -29,7 +32,8 @@ struct GroupWork: BitwiseCopyable {
   var uses: (Bool, Bool)
   /// Two (Float, Double) for each stage, of RAVINE_MAX_CONSTANTS bytes.
   var stageConstants: UnsafeMutableRawPointer
-  /// Two (Float, Double), for the step count `t`.
+  /// For Float and for Double the scalars of the rule and of the stages behind it, for the step
+  /// count `t`.
   var ruleConstants: UnsafeMutableRawPointer
   var t: UInt64
   /// Values of all hyper-parameters in this step: of the rule first, then of each stage.
@@ -70,6 +74,8 @@ struct Work: BitwiseCopyable {
   var tasks: UnsafePointer<TaskWork>
   var taskCount: Int
   var stageCount: Int
+  /// How many of them stand before the rule.
+  var before: Int
   /// Row of the stage kernel that only scales.
   var scaleRow: Int
   var blocks: Int
@@ -91,7 +97,7 @@ struct Work: BitwiseCopyable {
 /// What one worker writes to: blocks of the widest element.
 struct Scratch {
   static let block = RAVINE_BLOCK * 8
-  static let size = 3 * block + 1024
+  static let size = 4 * block + 1024
 
   let base: UnsafeMutableRawPointer
   init(_ work: UnsafePointer<Work>, _ worker: Int) {
@@ -102,12 +108,14 @@ struct Scratch {
   var raw: UnsafeMutableRawPointer { base }
   var g: UnsafeMutableRawPointer { base + Scratch.block }
   var p: UnsafeMutableRawPointer { base + 2 * Scratch.block }
+  /// New parameters that stages behind the rule still change.
+  var new: UnsafeMutableRawPointer { base + 3 * Scratch.block }
   /// State of slots that the recipe does not need.
-  var dummy: UnsafeMutableRawPointer { base + 3 * Scratch.block }
+  var dummy: UnsafeMutableRawPointer { base + 4 * Scratch.block }
   var arrays: UnsafeMutablePointer<UnsafeMutableRawPointer?> {
-    (base + 3 * Scratch.block + 256).assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+    (base + 4 * Scratch.block + 256).assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
   }
   var masks: UnsafeMutablePointer<Int> {
-    (base + 3 * Scratch.block + 512).assumingMemoryBound(to: Int.self)
+    (base + 4 * Scratch.block + 512).assumingMemoryBound(to: Int.self)
   }
 }

@@ -67,7 +67,9 @@ struct Assignment {
 
 /// A whole recipe.
 struct Recipe {
+  /// All of them, in order; the rule stands behind the first `before`.
   var stages: [Element]
+  var before: Int
   var rule: Element
   var clauses: [Clause]
 }

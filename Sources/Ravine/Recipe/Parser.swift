@@ -15,8 +15,7 @@ struct Parser {
 
   static func recipe(_ text: [UInt8]) throws(RavineError) -> Recipe {
     var parser = try Parser(text, "recipe")
-    let chain = try parser.chain()
-    var recipe = Recipe(stages: Array(chain.dropLast()), rule: chain[chain.count - 1], clauses: [])
+    var recipe = try parser.chain()
     while parser.lexer.take(";") {
       if parser.lexer.atEnd { break }
       if recipe.clauses.count == Limits.clauses {
@@ -72,31 +71,50 @@ struct Parser {
 
   // MARK: chains
 
-  private mutating func chain() throws(RavineError) -> [Element] {
-    var chain: [Element] = []
+  private mutating func chain() throws(RavineError) -> Recipe {
+    var stages: [Element] = [], rule: Element?, before = 0
     repeat {
       lexer.skipSpace()
       let place = lexer.at
-      if chain.count > Limits.stages {
+      if stages.count > Limits.stages {
         throw lexer.error(place, "more than \(Limits.stages) stages")
       }
-      if let last = chain.last, try last.declaration.kind == .rule {
+      let element = try element([.stage, .rule], "a stage or a rule")
+      let declaration = try element.declaration
+      if declaration.kind == .rule {
+        if let rule {
+          throw lexer.error(
+            place, "\(declaration.name) is a second rule, after \(try rule.declaration.name)")
+        }
+        rule = element
+        before = stages.count
+        continue
+      }
+      let follows = try facts(of: element).follows
+      if follows, rule == nil {
         throw lexer.error(
-          place, "\(try last.declaration.name) is a rule and ends the chain; stages stand before it"
+          place, "\(declaration.name) stands behind the rule, as in sgd | \(declaration.name)")
+      }
+      if !follows, let rule {
+        throw lexer.error(
+          place,
+          "\(declaration.name) changes the gradient, and stands before the rule \(try rule.declaration.name)"
         )
       }
-      chain.append(try element([.stage, .rule], "a stage or a rule"))
+      stages.append(element)
     } while lexer.take("|")
-    let last = try chain[chain.count - 1].declaration
-    if last.kind != .rule {
-      if !lexer.atEnd, lexer.peek() != UInt8(ascii: ";") {
-        throw lexer.expected("'|' and a rule after the stage \(last.name)")
-      }
-      throw lexer.error(
-        lexer.at,
-        "the chain ends in the stage \(last.name), but must end in a rule: \(list(try rules))")
+    guard let rule else { throw try withoutRule(stages[stages.count - 1]) }
+    return Recipe(stages: stages, before: before, rule: rule, clauses: [])
+  }
+
+  /// The complaint about a chain that ends in a stage.
+  private mutating func withoutRule(_ stage: Element) throws(RavineError) -> RavineError {
+    let name = try stage.declaration.name
+    if !lexer.atEnd, lexer.peek() != UInt8(ascii: ";") {
+      return lexer.expected("'|' and a rule after the stage \(name)")
     }
-    return chain
+    return lexer.error(
+      lexer.at, "the chain ends in the stage \(name), but needs a rule: \(list(try rules))")
   }
 
   private var rules: [Text] { get throws(RavineError) { try Catalog.shared().names([.rule]) } }
@@ -514,14 +532,12 @@ private func nearFrozen(_ name: Text) -> Text? {
   return near.isEmpty ? nil : "no rule is called '\(name)'\(near)"
 }
 
-/// Whether a stage measures the whole gradient.
-private func measures(_ stage: Element) throws(RavineError) -> Bool {
-  var values: [Double] = []
+/// What a stage does with the values that it has.
+private func facts(of stage: Element) throws(RavineError) -> StageFacts {
+  var values = [0.0]
   for value in stage.values { values.append(value.constant ?? 0) }
   let entry = try Catalog.shared().stages[stage.row]
-  return values.withUnsafeBufferPointer {
-    entry.facts($0.baseAddress.unsafelyUnwrapped).measures != nil
-  }
+  return values.withUnsafeBufferPointer { entry.facts($0.baseAddress.unsafelyUnwrapped + 1) }
 }
 
 /// Finds `[stage.]parameter` in a recipe: the stage's place (nil: the rule) and the parameter.
@@ -533,7 +549,7 @@ func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -
     for p in d.parameters {
       let full: Text = "\(name).\(p.name)"
       if full == key {
-        if forClause, try measures(recipe.stages[i]) {
+        if forClause, try facts(of: recipe.stages[i]).measures != nil {
           throw .name(
             "\(name) measures all tensors together, so '\(p.name)' cannot differ by tensor")
         }

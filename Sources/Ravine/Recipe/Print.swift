@@ -4,11 +4,12 @@ import Kernels
 /// The canonical form: all values, defaults included, as text that parses to the same.
 func print(_ recipe: Recipe) throws(RavineError) -> Text {
   var out = Text()
-  for stage in recipe.stages {
+  for (k, stage) in recipe.stages.enumerated() {
+    if k == recipe.before { out.append("\(try print(recipe.rule)) | ") }
     out.append(try print(stage))
-    out.append(" | ")
+    if k < recipe.stages.count - 1 || k < recipe.before { out.append(" | ") }
   }
-  out.append(try print(recipe.rule))
+  if recipe.before == recipe.stages.count { out.append(try print(recipe.rule)) }
   for clause in recipe.clauses {
     out.append("; ")
     out.append(print(clause.patterns))

@@ -111,3 +111,19 @@ def test_a_known_gradient_is_checked_again_after_binding() -> None:
     opt.bind("w", g)
     with pytest.raises(rv.ArgumentError, match="shares memory"):
         opt.step({"w": g})
+
+
+def test_an_average_is_kept_beside_the_parameters() -> None:
+    w, b, frozen = np.zeros(3), np.zeros(2, np.float32), np.ones(2)
+    params = {"w": w, "b": b, "f": frozen}
+    opt = rv.Optimizer("sgd(1) | ema(0.5, start=copy); f: frozen", params)
+    assert (opt.average()["w"] == 0).all()
+    for _ in range(2):
+        opt.step({"w": np.ones(3)})
+    average = opt.average()
+    assert (w == -2).all() and (average["w"] == -1.5).all()
+    assert (average["b"] == 0).all() and (average["f"] == 1).all()
+    average["w"][:] = 7
+    assert (opt.average()["w"] == -1.5).all() and opt.slots("w") == ["ema"]
+    with pytest.raises(rv.StateError, match="keeps no average"):
+        rv.Optimizer("sgd(1)", {"w": w}).average()

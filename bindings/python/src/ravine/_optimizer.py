@@ -183,6 +183,22 @@ class Optimizer(Handle):
             found[slot] = out
         return found
 
+    def average(self) -> dict[str, Array]:
+        """The averaged parameters that `ema` keeps, as new arrays by name; the live ones stay.
+
+        A tensor that is frozen, or was not stepped yet, gives its own numbers.
+        """
+        found: dict[str, Array] = {}
+        kept = False
+        for name, param in self._params.items():
+            averaged = "ema" in self.slots(name)
+            kept = kept or averaged
+            stepped = averaged and self.steps(name) > 0
+            found[name] = self.state(name)["ema"] if stepped else param.copy()
+        if not kept:
+            raise StateError("the recipe keeps no average: write | ema(0.999) behind its rule")
+        return found
+
     def steps(self, name: str | int) -> int:
         """The number of updates of a tensor."""
         count = np.zeros((), np.float64)
