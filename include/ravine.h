@@ -86,7 +86,8 @@ typedef struct rvn_optimizer rvn_optimizer;
  *   value    = a number: 0.1, 1e-3, inf, with k (10^3), M (10^6), G (10^9) or % (10^-2) behind it;
  *              true or false for a flag; a word, with or without double quotes; a list in
  *              parentheses, (5, 20); or, for any number of a rule or a stage, a schedule:
- *              lr=cosine(0.1, steps=100)
+ *              lr=cosine(0.1, steps=100). Schedules are made of schedules; inside over(10k, ...)
+ *              a length may be a share of the total: warmup(cosine(0.1, steps=95%), steps=5%)
  *   patterns = one or more, separated by commas: a glob on the tensor's name, in which * stands for
  *              any bytes (quoted, "a b*", where it has other ASCII characters than letters, digits
  *              and . _ - / [ ] < > = + $), or @rank<2, @size>=1000 (also <= > =). A clause that matches
