@@ -25,8 +25,7 @@ extension Optimizer {
       try preparing { () throws(RavineError) in try preparedLoad(path, how, tell) }
     } catch {
       if error.status != RVN_ERR_FORMAT { throw error }
-      let raw = UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self)
-      throw .format("'\(Text(raw, count: strnlen(path, 256)))': \(error.message)")
+      throw .format("'\(pathText(path))': \(error.message)")
     }
   }
 

@@ -76,7 +76,7 @@ extension Optimizer {
     let name = tensors[item.tensor].text
     if item.slot < 0 { return "param/\(name)" }
     let group = try prepared().groups[tensors[item.tensor].group]
-    return "state/\(name)/\(try group.slots()[item.slot].name)"
+    return "state/\(name)/\(group.slots[item.slot].name)"
   }
 
   /// What steps a tensor, as a checkpoint names it.
@@ -135,8 +135,6 @@ extension Optimizer {
   }
 
   static func failure(_ what: Text, _ path: UnsafePointer<CChar>, _ error: Int32) -> RavineError {
-    let raw = UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self)
-    let name = Text(raw, count: strnlen(path, 256))
     var reason = [CChar](repeating: 0, count: 128)
     if error > 0 { ravine_error_text(error, &reason, 128) }
     var text: Text = error == RAVINE_NOT_A_FILE ? "it is not a regular file" : ""
@@ -144,8 +142,14 @@ extension Optimizer {
       if c == 0 { break }
       text.bytes.append(UInt8(bitPattern: c))
     }
-    return RavineError(RVN_ERR_IO, "cannot \(what) '\(name)': \(text)")
+    return RavineError(RVN_ERR_IO, "cannot \(what) '\(pathText(path))': \(text)")
   }
+}
+
+/// A path as it stands in a sentence.
+func pathText(_ path: UnsafePointer<CChar>) -> Text {
+  let raw = UnsafeRawPointer(path).assumingMemoryBound(to: UInt8.self)
+  return Text(raw, count: strnlen(path, 256))
 }
 
 /// A list of arrays, by reference.

@@ -31,7 +31,7 @@ extension Optimizer {
       out.append("update")
       for k in 0..<plan.stageCount {
         let stage = plan.stageWork[k]
-        if stage.transforms || stage.scales || stage.follows {
+        if stage.transforms || stage.scales || k >= plan.before {
           out.append(", with \(try stageName(k, in: recipe.stages)) in cache")
         }
       }
@@ -74,7 +74,7 @@ extension Optimizer {
   {
     let group = plan.groups[plan.groupOf[i]]
     var out: Text = "state", count = 0
-    for slot in try group.slots() where slot.needed {
+    for slot in group.slots where slot.needed {
       out.append(" \(slot.name)")
       count += 1
     }

@@ -44,11 +44,14 @@ struct Group {
   let before: Int
   /// Of the rule's parameters, then of each stage's.
   var sources: [Source]
+  /// The arrays of state that its tensors may have.
+  let slots: [GroupSlot]
 
   init(_ recipe: Recipe, _ clauses: [Int]) throws(RavineError) {
     self.clauses = clauses
     resolved = try recipe.resolve(clauses)
     before = recipe.before
+    slots = try Group.slots(of: resolved, before)
     sources = []
     for element in [resolved.rule] + resolved.stages {
       let d = try element.declaration
@@ -60,7 +63,8 @@ struct Group {
   }
 
   /// The slots of the rule, and then of each stage behind it.
-  func slots() throws(RavineError) -> [GroupSlot] {
+  private static func slots(of resolved: Resolved, _ before: Int) throws(RavineError) -> [GroupSlot]
+  {
     var out: [GroupSlot] = []
     if resolved.frozen { return out }
     for slot in try resolved.rule.declaration.slots {
@@ -82,9 +86,9 @@ struct Group {
   func fits(_ other: Group) throws(RavineError) -> Bool {
     if other.resolved.frozen { return true }
     if resolved.frozen || resolved.rule.row != other.resolved.rule.row { return false }
-    let own = try slots(), its = try other.slots()
-    guard own.count == its.count else { return false }
-    for k in 0..<own.count where own[k].needed != its[k].needed || own[k].start != its[k].start {
+    guard slots.count == other.slots.count else { return false }
+    for (own, its) in zip(slots, other.slots)
+    where own.needed != its.needed || own.start != its.start {
       return false
     }
     return true

@@ -128,12 +128,9 @@ public final class Optimizer {
 
   /// In one piece and in the order of the tensors, so that a step over many small ones reads on.
   private func allocateState(_ plan: Plan) throws(RavineError) {
-    var groups: [[GroupSlot]] = []
-    for group in plan.groups { groups.append(try group.slots()) }
-    try checkMemory()
     var slotCount = 0, size = 0
     for i in 0..<tensors.count {
-      let own = groups[plan.groupOf[i]]
+      let own = plan.groups[plan.groupOf[i]].slots
       slotCount += own.count
       for slot in own where slot.needed {
         let (sum, overflow) = size.addingReportingOverflow(tensors[i].padded * tensors[i].lane)
@@ -145,7 +142,7 @@ public final class Optimizer {
     var memory = try heap.allocate(size)
     var constants = try heap.allocate(tensors.count * plan.constantsSize)
     for i in 0..<tensors.count {
-      let tensor = tensors[i], own = groups[plan.groupOf[i]]
+      let tensor = tensors[i], own = plan.groups[plan.groupOf[i]].slots
       for (k, slot) in own.enumerated() where slot.needed {
         slots[k] = memory
         fill(memory, tensor, slot.start)

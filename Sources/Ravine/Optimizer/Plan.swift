@@ -126,7 +126,7 @@ final class Plan {
     try move(to: 0)
     for (k, element) in recipe.stages.enumerated() {
       var work = StageWork(
-        row: element.row, place: place, transforms: false, follows: k >= recipe.before,
+        row: element.row, place: place, transforms: false,
         slots: try element.declaration.slots.count, measurement: -1, scales: false,
         phase: -1, column: 0, factor: 1)
       place += element.values.count

@@ -7,7 +7,7 @@ extension Optimizer {
   func slotNames(_ index: Int) throws(RavineError) -> [(name: Text, slot: Int)] {
     let plan = try prepared(), tensor = try self.tensor(index)
     var out: [(name: Text, slot: Int)] = []
-    for (k, slot) in try plan.groups[tensor.group].slots().enumerated() where slot.needed {
+    for (k, slot) in plan.groups[tensor.group].slots.enumerated() where slot.needed {
       out.append((slot.name, k))
     }
     return out

@@ -82,7 +82,7 @@ extension Optimizer {
       group.pointee.t = 0
       for k in 0..<plan.stageCount where plan.stageWork[k].transforms {
         let stage = plan.stageWork[k]
-        for wide in 0..<2 where wide == 1 ? group.pointee.uses.1 : group.pointee.uses.0 {
+        for wide in 0..<2 where group.pointee.uses(wide) {
           plan.catalog.stages[stage.row].constants[wide](
             group.pointee.hyper(of: stage), 0, 0,
             group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
@@ -106,7 +106,7 @@ extension Optimizer {
 
   private func makeConstants(of group: UnsafeMutablePointer<GroupWork>, _ t: UInt64, _ plan: Plan) {
     group.pointee.t = t
-    for wide in 0..<2 where wide == 1 ? group.pointee.uses.1 : group.pointee.uses.0 {
+    for wide in 0..<2 where group.pointee.uses(wide) {
       makeConstants(
         of: group, wide, t, plan, group.pointee.ruleConstants + wide * plan.constantsSize)
     }

@@ -8,8 +8,7 @@ struct StageWork: BitwiseCopyable {
   /// Where its values begin among those of all stages.
   var place: Int
   var transforms: Bool
-  /// Whether it stands behind the rule, and then how many slots it has.
-  var follows: Bool
+  /// How many slots it has, where it stands behind the rule.
   var slots: Int
   /// Row in the table of measuring kernels; -1: measures nothing.
   var measurement: Int32
@@ -40,6 +39,9 @@ struct GroupWork: BitwiseCopyable {
   var hyper: UnsafeMutablePointer<Double>
   /// How many of them are the rule's.
   var ruleValues: Int
+
+  /// Whether some of its tensors are stepped in Float (0), or in Double (1).
+  func uses(_ wide: Int) -> Bool { wide == 1 ? uses.1 : uses.0 }
 
   func hyper(of stage: StageWork) -> UnsafeMutablePointer<Double> {
     hyper + ruleValues + stage.place
