@@ -28,29 +28,6 @@ private func say(_ message: Text) {
 
 func null(_ what: StaticString) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
 
-final class Handle {
-  static let magic: UInt64 = 0x7261_7669_6e65_6f70
-  var magic = Handle.magic
-  let optimizer: Optimizer
-  init(_ optimizer: Optimizer) { self.optimizer = optimizer }
-}
-
-/// Runs an entry point of a handle, with its memory. A magic word catches most pointers that are not
-/// handles.
-func with(_ handle: OpaquePointer?, _ body: (Optimizer) throws(RavineError) -> Void) -> rvn_status {
-  guard let handle else {
-    return enter(nil) { () throws(RavineError) in throw null("the optimizer") }
-  }
-  return Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(handle))._withUnsafeGuaranteedRef { found in
-    guard found.magic == Handle.magic else {
-      return enter(nil) { () throws(RavineError) in
-        throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not an optimizer, or it was destroyed")
-      }
-    }
-    return enter(found.optimizer.allocator) { () throws(RavineError) in try body(found.optimizer) }
-  }
-}
-
 /// Bytes of a C string, at most one more than a recipe may have: what is longer is refused by
 /// whoever reads it.
 func bytes(_ text: UnsafePointer<CChar>?, _ what: StaticString) throws(RavineError) -> [UInt8] {

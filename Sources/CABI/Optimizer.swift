@@ -2,6 +2,17 @@ import CRavine
 import CShims
 import Ravine
 
+extension Optimizer: Held {
+  static var definite: StaticString { "the optimizer" }
+  static var indefinite: StaticString { "an optimizer" }
+  static var magic: UInt64 { 0x7261_7669_6e65_6f70 }
+  var memory: ravine_allocator? { allocator }
+}
+
+func with(_ opt: OpaquePointer?, _ body: (Optimizer) throws(RavineError) -> Void) -> rvn_status {
+  open(opt, body)
+}
+
 @_cdecl("rvn_last_error") @implementation
 public func rvn_last_error() -> UnsafePointer<CChar>? { UnsafePointer(ravine_error_buffer()) }
 
@@ -26,9 +37,7 @@ public func rvn_optimizer_create_with(
   }
   if status != RVN_OK { return status }
   return enter(native.allocator) { () throws(RavineError) in
-    let handle = Handle(try Optimizer.make(try bytes(recipe, "recipe"), native))
-    if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
-    out?.pointee = OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
+    out?.pointee = try handle(of: try Optimizer.make(try bytes(recipe, "recipe"), native))
   }
 }
 
@@ -108,11 +117,7 @@ public func rvn_optimizer_step(
 
 @_cdecl("rvn_optimizer_destroy") @implementation
 public func rvn_optimizer_destroy(_ opt: OpaquePointer?) {
-  guard let opt else { return }
-  let box = Unmanaged<Handle>.fromOpaque(UnsafeRawPointer(opt))
-  guard box.takeUnretainedValue().magic == Handle.magic else { return }
-  box.takeUnretainedValue().magic = 0
-  box.release()
+  destroy(Optimizer.self, opt)
 }
 
 @_cdecl("rvn_optimizer_prepare") @implementation

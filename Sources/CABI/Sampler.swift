@@ -2,28 +2,17 @@ import CRavine
 import CShims
 import Ravine
 
-final class SamplerHandle {
-  static let magic: UInt64 = 0x7261_7669_6e65_7361
-  var magic = SamplerHandle.magic
-  let sampler: Sampler
-  init(_ sampler: Sampler) { self.sampler = sampler }
+extension Sampler: Held {
+  static var definite: StaticString { "the sampler" }
+  static var indefinite: StaticString { "a sampler" }
+  static var magic: UInt64 { 0x7261_7669_6e65_7361 }
+  var memory: ravine_allocator? { allocator }
 }
 
 private func with(
-  _ handle: OpaquePointer?, _ body: (Sampler) throws(RavineError) -> Void
+  _ sampler: OpaquePointer?, _ body: (Sampler) throws(RavineError) -> Void
 ) -> rvn_status {
-  guard let handle else {
-    return enter(nil) { () throws(RavineError) in throw null("the sampler") }
-  }
-  let box = Unmanaged<SamplerHandle>.fromOpaque(UnsafeRawPointer(handle))
-  return box._withUnsafeGuaranteedRef { found in
-    guard found.magic == SamplerHandle.magic else {
-      return enter(nil) { () throws(RavineError) in
-        throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not a sampler, or it was destroyed")
-      }
-    }
-    return enter(found.sampler.allocator) { () throws(RavineError) in try body(found.sampler) }
-  }
+  open(sampler, body)
 }
 
 @_cdecl("rvn_sampler_create") @implementation
@@ -41,9 +30,7 @@ public func rvn_sampler_create(
   }
   if status != RVN_OK { return status }
   return enter(native.allocator) { () throws(RavineError) in
-    let handle = SamplerHandle(try Sampler.make(description, native.allocator))
-    if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
-    out?.pointee = OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
+    out?.pointee = try handle(of: try Sampler.make(description, native.allocator))
   }
 }
 
@@ -143,9 +130,5 @@ public func rvn_sampler_seek(
 
 @_cdecl("rvn_sampler_destroy") @implementation
 public func rvn_sampler_destroy(_ sampler: OpaquePointer?) {
-  guard let sampler else { return }
-  let box = Unmanaged<SamplerHandle>.fromOpaque(UnsafeRawPointer(sampler))
-  guard box.takeUnretainedValue().magic == SamplerHandle.magic else { return }
-  box.takeUnretainedValue().magic = 0
-  box.release()
+  destroy(Sampler.self, sampler)
 }

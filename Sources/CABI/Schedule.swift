@@ -2,20 +2,17 @@ import CRavine
 import CShims
 import Ravine
 
-final class ScheduleHandle {
-  static let magic: UInt64 = 0x7261_7669_6e65_7363
-  var magic = ScheduleHandle.magic
-  let schedule: StandaloneSchedule
-  init(_ schedule: StandaloneSchedule) { self.schedule = schedule }
+extension StandaloneSchedule: Held {
+  static var definite: StaticString { "the schedule" }
+  static var indefinite: StaticString { "a schedule" }
+  static var magic: UInt64 { 0x7261_7669_6e65_7363 }
+  var memory: ravine_allocator? { nil }
 }
 
-private func find(_ handle: OpaquePointer?) throws(RavineError) -> StandaloneSchedule {
-  guard let handle else { throw null("the schedule") }
-  let box = Unmanaged<ScheduleHandle>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
-  guard box.magic == ScheduleHandle.magic else {
-    throw RavineError(RVN_ERR_ARGUMENT, "the pointer is not a schedule, or it was destroyed")
-  }
-  return box.schedule
+private func with(
+  _ schedule: OpaquePointer?, _ body: (StandaloneSchedule) throws(RavineError) -> Void
+) -> rvn_status {
+  open(schedule, body)
 }
 
 @_cdecl("rvn_schedule_create") @implementation
@@ -25,9 +22,7 @@ public func rvn_schedule_create(
   enter(nil) { () throws(RavineError) in
     guard let out else { throw null("out") }
     out.pointee = nil
-    let handle = ScheduleHandle(try StandaloneSchedule.make(try bytes(recipe, "recipe")))
-    if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
-    out.pointee = OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
+    out.pointee = try handle(of: try StandaloneSchedule.make(try bytes(recipe, "recipe")))
   }
 }
 
@@ -35,8 +30,7 @@ public func rvn_schedule_create(
 public func rvn_schedule_values(
   _ schedule: OpaquePointer?, _ first: UInt64, _ count: Int, _ out: UnsafeMutablePointer<Double>?
 ) -> rvn_status {
-  enter(nil) { () throws(RavineError) in
-    let schedule = try find(schedule)
+  with(schedule) { (schedule) throws(RavineError) in
     guard count >= 0 else {
       throw RavineError(RVN_ERR_ARGUMENT, "count is \(UInt(bitPattern: count))")
     }
@@ -57,16 +51,12 @@ public func rvn_schedule_recipe(
   _ schedule: OpaquePointer?, _ buf: UnsafeMutablePointer<CChar>?, _ cap: Int,
   _ needed: UnsafeMutablePointer<Int>?
 ) -> rvn_status {
-  enter(nil) { () throws(RavineError) in
-    try deliver(try find(schedule).text(), buf, cap, needed)
+  with(schedule) { (schedule) throws(RavineError) in
+    try deliver(try schedule.text(), buf, cap, needed)
   }
 }
 
 @_cdecl("rvn_schedule_destroy") @implementation
 public func rvn_schedule_destroy(_ schedule: OpaquePointer?) {
-  guard let schedule else { return }
-  let box = Unmanaged<ScheduleHandle>.fromOpaque(UnsafeRawPointer(schedule))
-  guard box.takeUnretainedValue().magic == ScheduleHandle.magic else { return }
-  box.takeUnretainedValue().magic = 0
-  box.release()
+  destroy(StandaloneSchedule.self, schedule)
 }
