@@ -23,21 +23,27 @@ protocol LaneRule: Remembering {
   func apply(_ p: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes
 }
 
-/// A rule that must know sums over a whole tensor before it can step, such as the norms of LAMB.
-/// `Measures` is a struct of `T.Lanes`, one for each declared measurement; the sum of squares of
-/// each over the tensor comes back in `settle`.
-protocol MeasuringRule: LaneRule {
+/// What must know sums over a whole tensor before it can go on, such as the norms of LAMB. `Measures`
+/// is a struct of `T.Lanes`, at most four: of the first `squares` the squares are summed, of the
+/// others the values themselves.
+protocol Measuring {
   associatedtype Measures
+  static var squares: Int { get }
+}
+
+/// A rule that measures. The sums come back in `settle`.
+protocol MeasuringRule: LaneRule, Measuring {
   func measure(_ p: T.Lanes, _ g: T.Lanes, _ s: State) -> Measures
   mutating func settle(_ sums: UnsafePointer<Double>)
 }
 
-/// A stage that changes each element of a gradient by itself.
+/// A stage that changes each element of a gradient by itself. `p` is the parameter, where
+/// `StageFacts.reads` says that it is wanted, and nothing of worth elsewhere.
 protocol LaneStage {
   associatedtype T: Scalar
   associatedtype Hyper
   init(_ h: Hyper)
-  func transform(_ g: T.Lanes) -> T.Lanes
+  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes
 }
 
 /// A stage behind the rule: it sees the parameters before and after the update, and returns what is
@@ -46,9 +52,17 @@ protocol UpdateStage: Remembering {
   associatedtype Hyper
   #if BASELINE
   static var declaration: Declaration { get }
+  static func facts(_ h: Hyper) -> StageFacts
   #endif
   init(_ h: Hyper, lr: Double, step t: Double)
   func apply(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes
+}
+
+/// One that measures the update of each tensor first. The sums come back in `settle`, which says
+/// whether they are enough: if not, `measure` is asked once more.
+protocol MeasuringUpdate: UpdateStage, Measuring {
+  func measure(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes) -> Measures
+  mutating func settle(_ sums: UnsafePointer<Double>) -> Bool
 }
 
 /// What can be measured of a gradient over all tensors. The raw value is the row in the table of

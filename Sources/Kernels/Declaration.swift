@@ -114,7 +114,10 @@ public struct StageEntry {
   /// For Float and for Double arithmetic.
   public let constants: [Constants]
   public let facts: (UnsafePointer<Double>) -> StageFacts
+  /// What it makes of what it measured over all tensors.
   public let conclude: (UnsafePointer<Double>, Double) -> Verdict
+  /// Puts what was measured of a tensor's update into scalars that were written; whether it is enough.
+  public let settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool]
 }
 
 /// What a stage does with these hyper-parameters.
@@ -125,20 +128,30 @@ public struct StageFacts: Sendable {
   public let scales: Bool
   /// Whether it changes lanes.
   public let transforms: Bool
+  /// Whether its lanes want the parameters.
+  public let reads: Bool
   /// Whether it stands behind the rule.
   public let follows: Bool
+  /// Whether it must know sums over a tensor's update, there.
+  public let settles: Bool
   /// How many steps in a row it may skip.
   public let limit: Double
+  /// Why its values do not go together.
+  public let conflict: StaticString?
 
   public init(
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
-    follows: Bool = false, limit: Double = .infinity
+    reads: Bool = false, follows: Bool = false, settles: Bool = false, limit: Double = .infinity,
+    conflict: StaticString? = nil
   ) {
     self.measures = measures
     self.scales = scales
     self.transforms = transforms
+    self.reads = reads
     self.follows = follows
+    self.settles = settles
     self.limit = limit
+    self.conflict = conflict
   }
 }
 
@@ -147,6 +160,10 @@ protocol DeclaredStage: LaneStage {
   static var declaration: Declaration { get }
   static func facts(_ h: Hyper) -> StageFacts
   static func conclude(_ h: Hyper, _ measured: Double) -> Verdict
+}
+
+extension UpdateStage {
+  static func facts(_ h: Hyper) -> StageFacts { StageFacts(follows: true) }
 }
 
 extension DeclaredStage {

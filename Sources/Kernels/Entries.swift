@@ -10,7 +10,6 @@ public struct Entries: Visitor {
   public init() {
     eachRule(&self)
     eachStage(&self)
-    eachUpdate(&self)
   }
 
   mutating func rule<F: LaneRule, D: LaneRule>(
@@ -43,18 +42,50 @@ public struct Entries: Visitor {
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size, stateSize: 0,
         constants: [stageConstants(F.self), stageConstants(D.self)],
         facts: { F.facts(hyper(F.Hyper.self, $0)) },
-        conclude: { F.conclude(hyper(F.Hyper.self, $0), $1) }))
+        conclude: { F.conclude(hyper(F.Hyper.self, $0), $1) }, settle: [enough, enough]))
   }
 
   mutating func update<F: UpdateStage, D: UpdateStage>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
+    stages.append(update(F.self, D.self, [enough, enough]))
+  }
+
+  mutating func update<F: MeasuringUpdate, D: MeasuringUpdate>(
+    _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
+  ) {
+    stages.append(update(F.self, D.self, [settleUpdate(F.self), settleUpdate(D.self)]))
+  }
+
+  mutating func either<F: DeclaredStage & UpdateStage, D: DeclaredStage & UpdateStage>(
+    _: F.Type, _: @escaping StageKernel, _: @escaping Kernel, _: D.Type, _: @escaping StageKernel,
+    _: @escaping Kernel
+  ) {
+    let before = [stageConstants(F.self), stageConstants(D.self)]
+    let behind = [updateConstants(F.self), updateConstants(D.self)]
+    func constants(_ wide: Int) -> StageEntry.Constants {
+      { h, lr, t, out in
+        let follows = F.facts(hyper(F.Hyper.self, h)).follows
+        (follows ? behind : before)[wide](h, lr, t, out)
+      }
+    }
     stages.append(
       StageEntry(
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-        stateSize: MemoryLayout<F.State>.size,
-        constants: [updateConstants(F.self), updateConstants(D.self)],
-        facts: { _ in StageFacts(follows: true) }, conclude: { _, _ in .scale(1) }))
+        stateSize: MemoryLayout<F.State>.size, constants: [constants(0), constants(1)],
+        facts: { F.facts(hyper(F.Hyper.self, $0)) },
+        conclude: { F.conclude(hyper(F.Hyper.self, $0), $1) }, settle: [enough, enough]))
+  }
+
+  private func update<F: UpdateStage, D: UpdateStage>(
+    _: F.Type, _: D.Type, _ settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool]
+  ) -> StageEntry {
+    StageEntry(
+      declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
+      stateSize: MemoryLayout<F.State>.size,
+      constants: [updateConstants(F.self), updateConstants(D.self)],
+      facts: { F.facts(hyper(F.Hyper.self, $0)) }, conclude: { _, _ in .scale(1) },
+      settle: settle)
   }
 }
 
@@ -87,5 +118,18 @@ func stageConstants<S: LaneStage>(_: S.Type) -> StageEntry.Constants {
 
 func updateConstants<S: UpdateStage>(_: S.Type) -> StageEntry.Constants {
   { h, lr, t, out in out.storeBytes(of: S(hyper(S.Hyper.self, h), lr: lr, step: t), as: S.self) }
+}
+
+private func enough(_: UnsafeMutableRawPointer, _: UnsafePointer<Double>) -> Bool { true }
+
+func settleUpdate<S: MeasuringUpdate>(_: S.Type)
+  -> (UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool
+{
+  { constants, sums in
+    var stage = constants.loadUnaligned(as: S.self)
+    let enough = stage.settle(sums)
+    constants.storeBytes(of: stage, as: S.self)
+    return enough
+  }
 }
 #endif

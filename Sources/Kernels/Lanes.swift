@@ -171,6 +171,12 @@ func total(_ x: SIMD8<Double>) -> Double {
   return b.x + b.y
 }
 
+/// Adds the first `valid` lanes.
+@inline(__always)
+func addValues<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIMD8<Double>) {
+  T.eachEight(T.first(valid, of: x)) { sum += $0 }
+}
+
 /// Adds the squares of the first `valid` lanes: the rest is padding, and may hold anything.
 @inline(__always)
 func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIMD8<Double>) {

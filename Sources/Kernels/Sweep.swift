@@ -42,7 +42,7 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   }
 }
 
-/// Measures for a rule: sums of squares over the elements, nothing written but the sums.
+/// Measures for a rule: sums over the elements, nothing written but the sums.
 @inline(never)
 func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let rule = call.pointee.constants.loadUnaligned(as: R.self)
@@ -51,27 +51,73 @@ func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
   let count = call.pointee.count, valid = call.pointee.valid
-  let measures = MemoryLayout<R.Measures>.size / MemoryLayout<R.T.Lanes>.size
-  guard let sums = call.pointee.sums else { return }
-  var acc: (SIMD8<Double>, SIMD8<Double>, SIMD8<Double>, SIMD8<Double>) = (
-    .zero, .zero, .zero, .zero
-  )
+  var sums = MeasureSums<R>()
   var i = 0
   while i < count {
-    var m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, state.load(i))
-    withUnsafeBytes(of: &m) {
-      let lanes = $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: R.T.Lanes.self)
-      addSquares(R.T.self, lanes[0], valid: valid &- i, to: &acc.0)
-      if measures > 1 { addSquares(R.T.self, lanes[1], valid: valid &- i, to: &acc.1) }
-      if measures > 2 { addSquares(R.T.self, lanes[2], valid: valid &- i, to: &acc.2) }
-      if measures > 3 { addSquares(R.T.self, lanes[3], valid: valid &- i, to: &acc.3) }
-    }
+    let m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, state.load(i))
+    sums.add(m, valid: valid &- i)
     i &+= R.T.Lanes.scalarCount
   }
-  sums[0] = total(acc.0)
-  if measures > 1 { sums[1] = total(acc.1) }
-  if measures > 2 { sums[2] = total(acc.2) }
-  if measures > 3 { sums[3] = total(acc.3) }
+  sums.store(call.pointee.sums)
+}
+
+/// Measures an update: `out` holds the new parameters.
+@inline(never)
+func measure<S: MeasuringUpdate>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>) {
+  let stage = call.pointee.constants.loadUnaligned(as: S.self)
+  let p = call.pointee.p.assumingMemoryBound(to: S.T.self)
+  let out = call.pointee.out.assumingMemoryBound(to: S.T.self)
+  let g = call.pointee.g.assumingMemoryBound(to: S.T.self)
+  let factor = S.T(call.pointee.factor)
+  let count = call.pointee.count, valid = call.pointee.valid
+  var sums = MeasureSums<S>()
+  var i = 0
+  while i < count {
+    let m = stage.measure(loadLanes(p + i), loadLanes(out + i), loadLanes(g + i) * factor)
+    sums.add(m, valid: valid &- i)
+    i &+= S.T.Lanes.scalarCount
+  }
+  sums.store(call.pointee.sums)
+}
+
+/// The sums of what is measured, at most four, in Float64.
+struct MeasureSums<M: Measuring & Remembering> {
+  var sums: (SIMD8<Double>, SIMD8<Double>, SIMD8<Double>, SIMD8<Double>) = (
+    .zero, .zero, .zero, .zero
+  )
+
+  @inline(__always)
+  static var count: Int { MemoryLayout<M.Measures>.size / MemoryLayout<M.T.Lanes>.size }
+
+  @inline(__always)
+  mutating func add(_ measures: M.Measures, valid: Int) {
+    var m = measures
+    withUnsafeBytes(of: &m) {
+      let lanes = $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: M.T.Lanes.self)
+      add(lanes[0], 0, valid, to: &sums.0)
+      if Self.count > 1 { add(lanes[1], 1, valid, to: &sums.1) }
+      if Self.count > 2 { add(lanes[2], 2, valid, to: &sums.2) }
+      if Self.count > 3 { add(lanes[3], 3, valid, to: &sums.3) }
+    }
+  }
+
+  @inline(__always)
+  private func add(_ x: M.T.Lanes, _ k: Int, _ valid: Int, to sum: inout SIMD8<Double>) {
+    if k < M.squares {
+      addSquares(M.T.self, x, valid: valid, to: &sum)
+    } else {
+      addValues(M.T.self, x, valid: valid, to: &sum)
+    }
+  }
+
+  @inline(__always)
+  func store(_ out: UnsafeMutablePointer<Double>?) {
+    let out = out.unsafelyUnwrapped
+    out[0] = total(sums.0)
+    if Self.count > 1 { out[1] = total(sums.1) }
+    if Self.count > 2 { out[2] = total(sums.2) }
+    if Self.count > 3 { out[3] = total(sums.3) }
+  }
 }
 
 /// Runs one update stage over `count` elements: `out` holds the new parameters, and receives what
@@ -114,7 +160,13 @@ func run<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>?) {
 @inline(__always)
 func run<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>?) {
   let call = call.unsafelyUnwrapped
-  if call.pointee.out == nil { measure(R.self, call) } else { sweep(R.self, call) }
+  if call.pointee.measuring != 0 { measure(R.self, call) } else { sweep(R.self, call) }
+}
+
+@inline(__always)
+func run<S: MeasuringUpdate>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>?) {
+  let call = call.unsafelyUnwrapped
+  if call.pointee.measuring != 0 { measure(S.self, call) } else { follow(S.self, call) }
 }
 
 /// The state of a rule or a stage as it lies in memory: an array for each slot.

@@ -14,26 +14,21 @@ func eachRule<V: Visitor>(_ v: inout V) {
   v.rule(Lamb<Float>.self, { run(Lamb<Float>.self, $0) }, Lamb<Double>.self, { run(Lamb<Double>.self, $0) })
 }
 
-/// Every gradient stage.
-@inline(__always)
-func eachStage<V: Visitor>(_ v: inout V) {
-  v.stage(
-    ClipNorm<Float>.self, { pass(ClipNorm<Float>.self, $0, $1, $2, $3, $4) },
-    ClipNorm<Double>.self, { pass(ClipNorm<Double>.self, $0, $1, $2, $3, $4) })
-  v.stage(
-    ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4) },
-    ClipValue<Double>.self, { pass(ClipValue<Double>.self, $0, $1, $2, $3, $4) })
-  v.stage(
-    FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4) },
-    FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4) })
-}
-
-/// Every stage that stands behind the rule.
+/// Every stage: of gradients, of updates, and of either by its arguments.
 // swift-format-ignore
 @inline(__always)
-func eachUpdate<V: Visitor>(_ v: inout V) {
+func eachStage<V: Visitor>(_ v: inout V) {
+  v.stage(ClipNorm<Float>.self, { pass(ClipNorm<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipNorm<Double>.self, { pass(ClipNorm<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.stage(ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipValue<Double>.self, { pass(ClipValue<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.stage(FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4, $5) }, FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.either(
+    Decay<Float>.self, { pass(Decay<Float>.self, $0, $1, $2, $3, $4, $5) }, { run(Decay<Float>.self, $0) },
+    Decay<Double>.self, { pass(Decay<Double>.self, $0, $1, $2, $3, $4, $5) }, { run(Decay<Double>.self, $0) })
+  v.update(Cautious<Float>.self, { run(Cautious<Float>.self, $0) }, Cautious<Double>.self, { run(Cautious<Double>.self, $0) })
+  v.update(Project<Float>.self, { run(Project<Float>.self, $0) }, Project<Double>.self, { run(Project<Double>.self, $0) })
   v.update(Lookahead<Float>.self, { run(Lookahead<Float>.self, $0) }, Lookahead<Double>.self, { run(Lookahead<Double>.self, $0) })
   v.update(Ema<Float>.self, { run(Ema<Float>.self, $0) }, Ema<Double>.self, { run(Ema<Double>.self, $0) })
+  v.update(SWA<Float>.self, { run(SWA<Float>.self, $0) }, SWA<Double>.self, { run(SWA<Double>.self, $0) })
 }
 
 protocol Visitor {
@@ -49,21 +44,29 @@ protocol Visitor {
   mutating func update<F: UpdateStage, D: UpdateStage>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel)
+  mutating func update<F: MeasuringUpdate, D: MeasuringUpdate>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel)
+  mutating func either<F: DeclaredStage & UpdateStage, D: DeclaredStage & UpdateStage>(
+    _: F.Type, _ float: @escaping ravine_stage_kernel, _ floatUpdate: @escaping ravine_rule_kernel,
+    _: D.Type, _ double: @escaping ravine_stage_kernel,
+    _ doubleUpdate: @escaping ravine_rule_kernel)
 }
 
 /// One stage over one block: out = stage(in * factor).
 @inline(never)
 func pass<S: LaneStage>(
-  _: S.Type, _ constants: UnsafeRawPointer?, _ x: UnsafeRawPointer?, _ factor: Double,
-  _ y: UnsafeMutableRawPointer?, _ count: Int
+  _: S.Type, _ constants: UnsafeRawPointer?, _ x: UnsafeRawPointer?, _ p: UnsafeRawPointer?,
+  _ factor: Double, _ y: UnsafeMutableRawPointer?, _ count: Int
 ) {
   let stage = constants.unsafelyUnwrapped.loadUnaligned(as: S.self)
   let from = x.unsafelyUnwrapped.assumingMemoryBound(to: S.T.self)
+  let parameters = p.unsafelyUnwrapped.assumingMemoryBound(to: S.T.self)
   let to = y.unsafelyUnwrapped.assumingMemoryBound(to: S.T.self)
   let f = S.T(factor)
   var i = 0
   while i < count {
-    storeLanes(stage.transform(loadLanes(from + i) * f), to + i)
+    storeLanes(stage.transform(loadLanes(from + i) * f, loadLanes(parameters + i)), to + i)
     i &+= S.T.Lanes.scalarCount
   }
 }
@@ -93,9 +96,7 @@ struct Filler: Visitor {
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel
   ) {
-    kernels.pointee.rule[2 &* rules] = float
-    kernels.pointee.rule[2 &* rules &+ 1] = double
-    rules &+= 1
+    put(float, double, in: kernels.pointee.rule, at: &rules)
   }
 
   @inline(__always)
@@ -103,9 +104,7 @@ struct Filler: Visitor {
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel
   ) {
-    kernels.pointee.rule[2 &* rules] = float
-    kernels.pointee.rule[2 &* rules &+ 1] = double
-    rules &+= 1
+    put(float, double, in: kernels.pointee.rule, at: &rules)
   }
 
   @inline(__always)
@@ -113,9 +112,7 @@ struct Filler: Visitor {
     _: F.Type, _ float: @escaping ravine_stage_kernel, _: D.Type,
     _ double: @escaping ravine_stage_kernel
   ) {
-    kernels.pointee.stage[2 &* stages] = float
-    kernels.pointee.stage[2 &* stages &+ 1] = double
-    stages &+= 1
+    put(float, double, in: kernels.pointee.stage, at: &stages)
   }
 
   @inline(__always)
@@ -123,9 +120,36 @@ struct Filler: Visitor {
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel
   ) {
-    kernels.pointee.update[2 &* stages] = float
-    kernels.pointee.update[2 &* stages &+ 1] = double
-    stages &+= 1
+    put(float, double, in: kernels.pointee.update, at: &stages)
+  }
+
+  @inline(__always)
+  mutating func update<F: MeasuringUpdate, D: MeasuringUpdate>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel
+  ) {
+    put(float, double, in: kernels.pointee.update, at: &stages)
+  }
+
+  @inline(__always)
+  mutating func either<F: DeclaredStage & UpdateStage, D: DeclaredStage & UpdateStage>(
+    _: F.Type, _ float: @escaping ravine_stage_kernel, _ floatUpdate: @escaping ravine_rule_kernel,
+    _: D.Type, _ double: @escaping ravine_stage_kernel,
+    _ doubleUpdate: @escaping ravine_rule_kernel
+  ) {
+    var row = stages
+    put(floatUpdate, doubleUpdate, in: kernels.pointee.update, at: &row)
+    put(float, double, in: kernels.pointee.stage, at: &stages)
+  }
+
+  @inline(__always)
+  private func put<F>(
+    _ float: F, _ double: F, in table: UnsafeMutablePointer<F?>?, at row: inout Int
+  ) {
+    let table = table.unsafelyUnwrapped
+    table[2 &* row] = float
+    table[2 &* row &+ 1] = double
+    row &+= 1
   }
 }
 
@@ -134,9 +158,8 @@ func fill(_ kernels: UnsafePointer<ravine_kernels>) {
   var filler = Filler(kernels: kernels)
   eachRule(&filler)
   eachStage(&filler)
-  eachUpdate(&filler)
-  kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $2, $3, $4) }
-  kernels.pointee.stage[2 &* filler.stages &+ 1] = { scale(Double.self, $1, $2, $3, $4) }
+  kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $3, $4, $5) }
+  kernels.pointee.stage[2 &* filler.stages &+ 1] = { scale(Double.self, $1, $3, $4, $5) }
 
   let measure = kernels.pointee.measure.unsafelyUnwrapped
   measure[0] = { measureBlocks(Squares.self, Float.self, $0, $1, $2, $3) }

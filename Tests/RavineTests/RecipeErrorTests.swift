@@ -21,6 +21,9 @@ struct RecipeErrorTests {
       "clip_norm changes the gradient, and stands before the rule sgd"
     ),
     ("ema | sgd", 1, 1, "ema stands behind the rule"),
+    ("decay(0.1) | sgd", 1, 1, "decay stands behind the rule"),
+    ("sgd | decay(0.1, coupled)", 1, 7, "decay changes the gradient, and stands before the rule sgd"),
+    ("sgd | decay(0.1, corrected)", 1, 7, "decay: kind=corrected needs lr_max, the largest rate"),
     ("clip_norm(1)", 1, 13, "needs a rule: sgd, "),
     ("clip_value(1); a: frozen", 1, 14, "the chain ends in the stage clip_value"),
     ("cosine(1, 2)", 1, 1, "expected a stage or a rule, but cosine is a schedule"),

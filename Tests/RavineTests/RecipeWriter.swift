@@ -5,25 +5,26 @@
 struct RecipeWriter {
   var random: Random
   private let declarations: [Declaration]
-  /// The stages that stand behind the rule.
-  private let following: Set<String>
 
   init(random: Random) {
     self.random = random
     let catalog = try? Catalog.shared()
     declarations = catalog?.entries.map(\.declaration) ?? []
-    let values = [Double](repeating: 0, count: 16)
-    let stages = (catalog?.stages ?? []).filter { $0.facts(values).follows }
-    following = Set(stages.map(\.declaration.name.description))
   }
 
   mutating func recipe() -> String {
     var before: [String] = [], behind: [String] = [], stages: [Declaration] = []
     for _ in 0..<random.below(4) {
-      stages.append(pick(.stage))
-      let name = stages[stages.count - 1].name.description
-      let text = element(stages[stages.count - 1], inClause: false)
-      if following.contains(name) { behind.append(text) } else { before.append(text) }
+      let stage = pick(.stage), text = element(stage, inClause: false)
+      // Where it belongs depends on its arguments, which may not go together.
+      if parses("\(text) | sgd") {
+        before.append(text)
+      } else if parses("sgd | \(text)") {
+        behind.append(text)
+      } else {
+        continue
+      }
+      stages.append(stage)
     }
     let rule = pick(.rule)
     let chain = before + [element(rule, inClause: false)] + behind
@@ -33,6 +34,10 @@ struct RecipeWriter {
       out += patterns() + ": " + change(rule, stages)
     }
     return out
+  }
+
+  private func parses(_ text: String) -> Bool {
+    (try? Parser.recipe(Array(text.utf8))) != nil
   }
 
   private mutating func change(_ rule: Declaration, _ stages: [Declaration]) -> String {

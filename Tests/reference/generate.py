@@ -5,7 +5,7 @@
 Run by hand when a rule is added, never by CI. Made with Python 3.11.7 and
 
     torch 2.15.0   jax 0.10.2   jaxlib 0.10.2   optax 0.2.8   numpy 2.4.6
-    keras 3.15.1   transformers 5.23.0   timm 1.0.31   pytorch_optimizer 4.1.0   (schedules)
+    keras 3.15.1   transformers 5.23.0   timm 1.0.31 with torchvision 0.29.2   pytorch_optimizer 4.1.0
 
 To add a rule, stage or schedule: add one function under @vectors("its catalog name", source).
 Tests/python/test_vectors.py finds the new file and every case in it by itself.
@@ -45,13 +45,12 @@ Format of a schedule's file:
 """
 
 import functools
+import importlib
 import inspect
 import json
 import os
 import sys
-import types
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
@@ -219,12 +218,14 @@ DTYPES = {"f64": (np.float64, torch.float64), "f32": (np.float32, torch.float32)
 
 class Torch:
     """A torch.optim optimizer. slots: our slot name -> key of its state. Before each step run
-    gradients(parameters), for clipping, and parameters(parameters, lr), for a decay torch has not.
-    """
+    gradients(parameters), for clipping, and parameters(parameters, lr), for a decay torch has not;
+    behind it after(old, parameter, lr) for each, for what stands behind the rule."""
 
-    def __init__(self, optimizer, slots=None, gradients=None, parameters=None, **options):
+    def __init__(
+        self, optimizer, slots=None, gradients=None, parameters=None, after=None, **options
+    ):
         self.optimizer, self.slots, self.options = optimizer, slots or {}, options
-        self.gradients, self.parameters = gradients, parameters
+        self.gradients, self.parameters, self.after = gradients, parameters, after
         self.source = f"torch.optim.{optimizer.__name__}, {TORCH}"
 
     def run(self, inputs, dtype):
@@ -259,12 +260,22 @@ class Torch:
                     self.gradients(given)
                 if self.parameters:
                     self.parameters(given, rate(step))
+            before = [p.detach().clone() for p in given]
             optimizer.step()
+            with torch.no_grad():
+                for old, p in zip(before, given, strict=True):
+                    if self.after:
+                        self.after(old, p, rate(step))
             params.append({n: flat(p) for n, p in tensors.items()})
             states.append(
                 {n: {s: slot(p, k) for s, k in self.slots.items()} for n, p in tensors.items()}
             )
         return params, states
+
+
+def timm_module(name):
+    """A module of timm, which takes long to import."""
+    return importlib.import_module(f"timm.{name}")
 
 
 class Optax:
@@ -754,7 +765,9 @@ def finite_guard():
 
 
 class Averaged:
-    """An average of the parameters that another reference reaches, as the slot `ema`."""
+    """An average of the parameters that another reference reaches, as a slot."""
+
+    slot = "ema"
 
     def __init__(self, inner, average, source):
         self.inner, self.average, self.source = inner, average, source
@@ -764,7 +777,7 @@ class Averaged:
         averages = {name: self.average() for name in inputs.shapes}
         for step, found in zip(params, states, strict=True):
             for name, p in step.items():
-                found[name]["ema"] = averages[name](p)
+                found[name][self.slot] = averages[name](p)
         return params, states
 
 
@@ -855,6 +868,149 @@ def lookahead():
     ]
 
 
+@vectors("swa", f"torch.optim.swa_utils.get_swa_avg_fn, {TORCH}", kind="stage")
+def swa():
+    def averaged(start, every):
+        def make():
+            average = torch.optim.swa_utils.get_swa_avg_fn()
+            held, seen = [], [0, 0]
+
+            def take(p):
+                p = torch.tensor(p)
+                seen[0] += 1
+                since = seen[0] - 1 - start
+                if since >= 0 and since % every == 0:
+                    held[:] = [average(held[0], p, seen[1]) if seen[1] else p.clone()]
+                    seen[1] += 1
+                return (held[0] if seen[1] else p).numpy().copy()
+
+            return take
+
+        return make
+
+    sgd = functools.partial(Torch, torch.optim.SGD, lr=0.1)
+
+    def ref(start, every):
+        inner = Averaged(sgd(), averaged(start, every), TORCH)
+        inner.slot = "swa"
+        return inner
+
+    return [
+        f64("every step", "sgd(0.1) | swa", ref(0, 1), few()),
+        f64("late, every third", "sgd(0.1) | swa(start=2, every=3)", ref(2, 3), few()),
+        f32("every step", "sgd(0.1) | swa", ref(0, 1), few(8)),
+        f64("more than a block", "sgd(0.1) | swa(1)", ref(1, 1), blocks()),
+    ]
+
+
+@vectors(
+    "decay",
+    f"coupled, decoupled: {TORCH}; the others: the formula",
+    kind="stage",
+)
+def decay():
+    sgd = functools.partial(Torch, torch.optim.SGD)
+    wd = 0.25
+
+    def l1(parameters):
+        for p in parameters:
+            p.grad.add_(torch.sign(p), alpha=wd)
+
+    def independent(old, p, lr):
+        p.sub_(wd * old)
+
+    def cautious(old, p, lr):
+        p.sub_(lr * wd * old * ((old - p) * old >= 0))
+
+    def corrected(old, p, lr):
+        p.sub_(lr**2 / 0.1 * wd * old)
+
+    def proximal(old, p, lr):
+        p.div_(1 + lr * wd)
+
+    adam = {"m": "exp_avg", "v": "exp_avg_sq"}
+    heavy = {"m": "momentum_buffer"}
+    formula = "the formula, behind " + TORCH
+    both = dict(lr=0.1, momentum=0.9)
+    cases = [
+        f64("coupled", f"decay({wd}, coupled) | sgd(0.1, momentum=0.9)",
+            sgd(heavy, weight_decay=wd, **both), edges()),
+        f32("coupled", f"decay({wd}, coupled) | sgd(0.1, momentum=0.9)",
+            sgd(heavy, weight_decay=wd, **both), few(8)),
+        f64("coupled, more than a block", f"decay({wd}, coupled) | sgd(0.1)",
+            sgd(weight_decay=wd, lr=0.1), blocks()),
+        f64("l1", f"decay({wd}, l1) | sgd(0.1, momentum=0.9)",
+            sgd(heavy, l1, **both), few(), source=formula),
+        f64("decoupled", f"adam(0.01) | decay({wd})",
+            Torch(torch.optim.AdamW, adam, lr=0.01, weight_decay=wd), few()),
+        f32("decoupled", f"sgd(0.1) | decay({wd})",
+            sgd(parameters=lambda ps, lr: [p.mul_(1 - lr * wd) for p in ps], lr=0.1), few(8),
+            source=formula),
+        f64("decoupled, more than a block", f"adam(0.01) | decay({wd})",
+            Torch(torch.optim.AdamW, adam, lr=0.01, weight_decay=wd), blocks()),
+    ]
+    for kind, after in [("independent", independent), ("cautious", cautious),
+                        ("proximal", proximal)]:
+        cases.append(
+            f64(kind, f"sgd({DECAYING}, momentum=0.9) | decay({wd}, {kind})",
+                sgd(heavy, after=after, lr=decaying, momentum=0.9), few(), source=formula))
+    cases.append(
+        f64("corrected", f"sgd({DECAYING}, momentum=0.9) | decay({wd}, corrected, lr_max=0.1)",
+            sgd(heavy, after=corrected, lr=decaying, momentum=0.9), few(), source=formula))
+    return cases
+
+
+@vectors("cautious", f"timm: timm.optim.AdamW(caution=True), {TIMM}; paper: the formula", "stage")
+def cautious():
+    adam = {"m": "exp_avg", "v": "exp_avg_sq"}
+
+    def paper(old, p, lr):
+        u = old - p
+        agree = u * p.grad > 0
+        p.copy_(old - u * agree * (agree.numel() / (agree.sum().item() + 1)))
+
+    def ref(**options):
+        made = timm_module("optim.adamw").AdamWLegacy
+        reference = Torch(made, adam, weight_decay=0, caution=True, **options)
+        reference.source = f"timm.optim.adamw.AdamWLegacy(caution=True), {TIMM}"
+        return reference
+
+    recipe = "adamw(0.01, weight_decay=0) | cautious"
+    heavy = Torch(torch.optim.SGD, {"m": "momentum_buffer"}, after=paper, lr=0.1, momentum=0.9)
+    return [
+        f64("timm", recipe, ref(lr=0.01), few()),
+        f64("timm, more than a block", recipe, ref(lr=0.01), blocks()),
+        f64("paper", "sgd(0.1, momentum=0.9) | cautious(paper)", heavy, few(),
+            source="the formula, behind " + TORCH),
+    ]
+
+
+@vectors("project", f"optax.projections, {OPTAX}", kind="stage")
+def project():
+    def onto(projection, *arguments):
+        def after(old, p, lr):
+            p.copy_(torch.tensor(np.array(projection(jnp.asarray(p.numpy()), *arguments))))
+
+        heavy = {"m": "momentum_buffer"}
+        return Torch(torch.optim.SGD, heavy, after=after, lr=0.1, momentum=0.9)
+
+    P = optax.projections
+    rule = "sgd(0.1, momentum=0.9)"
+    kinds = [
+        ("box(-0.5, 0.75)", "project(low=-0.5, high=0.75)", onto(P.projection_box, -0.5, 0.75)),
+        ("non-negative", "project", onto(P.projection_non_negative)),
+        ("linf", "project(linf, 0.5)", onto(P.projection_linf_ball, 0.5)),
+        ("l2", "project(l2, 1.5)", onto(P.projection_l2_ball, 1.5)),
+        ("simplex", "project(simplex)", onto(P.projection_simplex)),
+        ("simplex, sum 3", "project(simplex, 3)", onto(P.projection_simplex, 3.0)),
+        ("l1", "project(l1, 2)", onto(P.projection_l1_ball, 2.0)),
+    ]
+    cases = [f64(t, f"{rule} | {r}", ref, few(), source=OPTAX) for t, r, ref in kinds]
+    for t, r, ref in kinds[3:5] + kinds[6:]:
+        cases.append(f64(f"{t}, more than a block", f"{rule} | {r}", ref, blocks(), source=OPTAX))
+    return cases
+
+
 # ---- schedules ---------------------------------------------------------------------------------
 
 LR = torch.optim.lr_scheduler
@@ -900,15 +1056,8 @@ def keras_at(make, steps, first=0):
 
 
 def timm_at(lr, module, name, steps, **options):
-    """A scheduler of timm, stepped by epoch number. timm's models need torchvision, its schedules
-    do not: the package is entered without its own __init__."""
-    import importlib
-
-    if "timm" not in sys.modules:
-        places = list(find_spec("timm").submodule_search_locations)
-        sys.modules["timm"] = types.ModuleType("timm")
-        sys.modules["timm"].__path__ = places
-    make = getattr(importlib.import_module(f"timm.scheduler.{module}"), name)
+    """A scheduler of timm, stepped by epoch number."""
+    make = getattr(timm_module(f"scheduler.{module}"), name)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
     scheduler, values = make(optimizer, **options), []
     for t in range(steps):

@@ -17,7 +17,7 @@ enum {
 typedef struct ravine_rule_call {
   const void *constants; /* the rule's per-step scalars */
   const void *p;
-  void *out;             /* new parameters; may be p; NULL: measure only */
+  void *out;             /* new parameters; may be p; not written where it measures */
   const void *g;
   double factor;         /* multiplies g */
   void *const *state;    /* one array a slot, of the arithmetic type */
@@ -26,13 +26,14 @@ typedef struct ravine_rule_call {
   size_t ahead;          /* memory is asked for so many elements ahead */
   size_t valid;          /* elements that are not padding: sums leave the rest out */
   double *sums;          /* sweep: NULL, or to receive for each block the sums of squares of g and
-                            of the update; measure: one for each measurement of one block */
+                            of the update; measuring: one for each measurement of one block */
+  size_t measuring;      /* 1: measure only */
 } ravine_rule_call;
 
 typedef void (*ravine_rule_kernel)(const ravine_rule_call *);
-/* out = stage(in * factor) */
-typedef void (*ravine_stage_kernel)(const void *constants, const void *in, double factor, void *out,
-                                    size_t count);
+/* out = stage(in * factor); p: the parameters, or any memory for a stage that does not read them */
+typedef void (*ravine_stage_kernel)(const void *constants, const void *in, const void *p,
+                                    double factor, void *out, size_t count);
 /* out[b] = the measurement of block b, which starts at x + b * RAVINE_BLOCK elements */
 typedef void (*ravine_measure_kernel)(const void *x, size_t blocks, size_t count, double *out);
 typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);

@@ -25,6 +25,7 @@ struct Lamb<T: Scalar>: MeasuringRule {
   struct State { var m, v: T.Lanes }
   struct Measures { var p, u: T.Lanes }
   static var zero: State { @inline(__always) get { State(m: .zero, v: .zero) } }
+  static var squares: Int { @inline(__always) get { 2 } }
 
   let a1, b2, a2, scale1, rootScale2, eps, weightDecay: T
   let lr: Double

@@ -43,5 +43,5 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
   init(_ h: Hyper) {}
 
   @inline(__always)
-  func transform(_ g: T.Lanes) -> T.Lanes { g }
+  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
 }

@@ -23,7 +23,7 @@ struct ClipValue<T: Scalar>: DeclaredStage {
   init(_ h: Hyper) { max = T.Lanes(repeating: T(h.max)) }
 
   @inline(__always)
-  func transform(_ g: T.Lanes) -> T.Lanes {
+  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes {
     let low = choose(-max, greaterThan: g, -max, else: g)
     return choose(g, greaterThan: max, max, else: low)
   }

@@ -38,7 +38,7 @@ struct FiniteGuard<T: Scalar>: DeclaredStage {
   init(_ h: Hyper) {}
 
   @inline(__always)
-  func transform(_ g: T.Lanes) -> T.Lanes {
+  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes {
     choose(g - g, equalTo: .zero, g, else: .zero)
   }
 }

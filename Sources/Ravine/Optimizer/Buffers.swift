@@ -33,6 +33,7 @@ final class Buffers {
     let threads = min(options.threads(for: elements), max(1, total))
     let size = threads == 1 ? total : taskBlocks
     let tasks = try self.tasks(tensors, total, size, heap)
+    let scratch = plan.settles ? Scratch.settlingSize : Scratch.size
     let work = try heap.allocate(Work.self, 1)
     work.initialize(
       to: Work(
@@ -44,7 +45,8 @@ final class Buffers {
         blocks: total, chainSums: try heap.zeros(Double.self, max(1, plan.columns) * total),
         ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),
         reportSums: try heap.zeros(Double.self, 2 * total),
-        scratch: try heap.zeros(UInt8.self, threads * Scratch.size), phase: plan.phase(0),
+        scratch: try heap.zeros(UInt8.self, threads * scratch), scratchSize: scratch,
+        phase: plan.phases[0],
         reporting: false, transforming: false, next: 0, finished: 0))
     return Buffers(heap, threads, total, plan.columns, work)
   }

@@ -11,9 +11,9 @@ extension Optimizer {
     let plan = try currentPlan()
     let out = Document(options.allocator)
     try out.append("\(try print(recipe))\n")
-    try out.append(
-      "\(plan.measuring + 1) \(plan.measuring == 0 ? "phase" : "phases") over memory\n")
-    for n in 0...plan.measuring { try out.append(try describe(plan.phase(n), plan)) }
+    let phases = plan.phases.count
+    try out.append("\(phases) \(phases == 1 ? "phase" : "phases") over memory\n")
+    for phase in plan.phases { try out.append(try describe(phase, plan)) }
     var parameters = 0, bytes = 0
     for i in 0..<tensors.count {
       let state = try describeState(i, plan)
@@ -27,6 +27,10 @@ extension Optimizer {
 
   private func describe(_ phase: Phase, _ plan: Plan) throws(RavineError) -> Text {
     var out: Text = "  \(phase.number + 1): "
+    if phase.kind == .settle {
+      let name = try stageName(phase.stage, in: recipe.stages)
+      return "\(out)measure \(name) over each tensor's update\n"
+    }
     guard phase.kind == .measure else {
       out.append("update")
       for k in 0..<plan.stageCount {

@@ -41,8 +41,8 @@ private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scrat
 private func prefetch(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Work>) {
   guard let grad = tensor.pointee.grad else { return }  // a frozen tensor has no slots either
   let bytes = min(tensor.pointee.count * tensor.pointee.lane, 256)
-  let gradientOnly =
-    work.pointee.phase.kind != .update && !work.pointee.phase.ruleMeasures
+  let kind = work.pointee.phase.kind
+  let gradientOnly = kind == .count || (kind == .measure && !work.pointee.phase.ruleMeasures)
   let slots = gradientOnly ? 0 : work.pointee.groups[tensor.pointee.group].slots
   var at = 0
   while at < bytes {
@@ -85,6 +85,10 @@ struct Piece {
         measureAll(at, run)
         at += run
       }
+    case .settle:
+      countBytes(gradient: blocks, first)
+      countBytes(parameters: blocks, first, times: 1)
+      for block in first..<first + blocks { settle(block) }
     case .update:
       update(first, blocks)
     }
@@ -144,6 +148,7 @@ struct Piece {
 
   /// The gradient of a block as stage `stage` receives it, and the factor still to be put on it.
   private func gradient(_ block: Int, upTo stage: Int) -> (UnsafeRawPointer, Double) {
+    var p: UnsafeRawPointer?
     var g = lanes(tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
     var factor = 1.0
     let padded = (length(block) + 15) & ~15
@@ -152,8 +157,11 @@ struct Piece {
       if s.scales { factor *= s.factor }
       if s.transforms {
         let constants = group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS
+        if s.reads, p == nil {
+          p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+        }
         work.pointee.kernels.stage[2 * s.row + wide].unsafelyUnwrapped(
-          constants, g, factor, scratch.g, padded)
+          constants, g, p ?? g, factor, scratch.g, padded)
         g = UnsafeRawPointer(scratch.g)
         factor = 1
       }
@@ -183,7 +191,7 @@ struct Piece {
       let padded = (length(block) + 15) & ~15
       if factor != 1 {
         work.pointee.kernels.stage[2 * work.pointee.scaleRow + wide].unsafelyUnwrapped(
-          nil, g, factor, scratch.g, padded)
+          nil, g, nil, factor, scratch.g, padded)
         g = UnsafeRawPointer(scratch.g)
       }
       kernel(g, 1, padded, out + block)
@@ -201,12 +209,26 @@ struct Piece {
   // MARK: rules
 
   private func measureRule(_ block: Int) {
-    let (g, factor) = gradient(block, upTo: work.pointee.stageCount)
+    let (g, factor) = gradient(block, upTo: work.pointee.before)
     let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
     countBytes(parameters: 1, block, times: 1)
     let sums =
       work.pointee.ruleSums + (tensor.pointee.firstBlock + block) * Int(RAVINE_MAX_MEASURES)
-    call(block, length(block), p, nil, g, factor, sums)
+    var call = self.call(block, length(block), 0, group.pointee.slots, p, nil, g, factor, sums)
+    call.measuring = 1
+    work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
+  }
+
+  /// Measures an update that is made in scratch, on copies of the state, and not stored.
+  private func settle(_ block: Int) {
+    let stage = work.pointee.phase.stage
+    let (g, factor) = gradient(block, upTo: work.pointee.before)
+    let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+    let sums =
+      work.pointee.ruleSums + (tensor.pointee.firstBlock + block) * Int(RAVINE_MAX_MEASURES)
+    call(block, length(block), p, scratch.new, g, factor, nil)
+    follow(upTo: stage, block, length(block), p, scratch.new, g, factor, nil)
+    follow(stage, block, length(block), p, scratch.new, g, factor, sums, measuring: true)
   }
 
   /// Block by block, or several at once where memory is used as it lies.
@@ -233,7 +255,7 @@ struct Piece {
 
   private var chainFactor: Double {
     var factor = 1.0
-    for k in 0..<work.pointee.stageCount where work.pointee.stages[k].scales {
+    for k in 0..<work.pointee.before where work.pointee.stages[k].scales {
       factor *= work.pointee.stages[k].factor
     }
     return factor
@@ -253,7 +275,7 @@ struct Piece {
         tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
       work.pointee.kernels.measure[wide].unsafelyUnwrapped(g, 1, padded, &raw)
     }
-    let (g, factor) = gradient(block, upTo: work.pointee.stageCount)
+    let (g, factor) = gradient(block, upTo: work.pointee.before)
     let data = tensor.pointee.data.unsafelyUnwrapped
     let p = lanes(data, tensor.pointee.type, block, scratch.p)
     let size = ElementType.size(tensor.pointee.type).unsafelyUnwrapped
@@ -261,7 +283,7 @@ struct Piece {
     let follows = work.pointee.before < work.pointee.stageCount
     let new = follows ? scratch.new : p == UnsafeRawPointer(place) ? place : scratch.p
     call(block, n, p, new, g, factor, sums)
-    if follows { follow(block, n, p, new, g, factor, sums) }
+    if follows { follow(upTo: work.pointee.stageCount, block, n, p, new, g, factor, sums) }
     if let sums, work.pointee.transforming { sums[0] = raw }
     if new == place { return }
     if size == tensor.pointee.lane {
@@ -274,21 +296,29 @@ struct Piece {
     }
   }
 
-  /// The stages behind the rule, one after the other, on new parameters in scratch.
+  /// The stages behind the rule and before `end`, one after the other, on new parameters in scratch.
   private func follow(
-    _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ new: UnsafeMutableRawPointer,
+    upTo end: Int, _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ new: UnsafeMutableRawPointer,
     _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
   ) {
+    for k in work.pointee.before..<end { follow(k, block, n, p, new, g, factor, sums) }
+  }
+
+  /// Stage k behind the rule.
+  private func follow(
+    _ k: Int, _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ new: UnsafeMutableRawPointer,
+    _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?,
+    measuring: Bool = false
+  ) {
+    let stage = work.pointee.stages[k]
     var slot = group.pointee.slots
-    var constants = tensor.pointee.constants.unsafelyUnwrapped
-    for k in work.pointee.before..<work.pointee.stageCount {
-      let stage = work.pointee.stages[k]
-      constants += RAVINE_MAX_CONSTANTS
-      var call = self.call(block, n, slot, stage.slots, p, new, g, factor, sums)
-      call.constants = UnsafeRawPointer(constants)
-      work.pointee.kernels.update[2 * stage.row + wide].unsafelyUnwrapped(&call)
-      slot += stage.slots
-    }
+    for j in work.pointee.before..<k { slot += work.pointee.stages[j].slots }
+    var call = self.call(block, n, slot, stage.slots, p, new, g, factor, sums)
+    call.constants = UnsafeRawPointer(
+      tensor.pointee.constants.unsafelyUnwrapped
+        + (1 + k - work.pointee.before) * RAVINE_MAX_CONSTANTS)
+    call.measuring = measuring ? 1 : 0
+    work.pointee.kernels.update[2 * stage.row + wide].unsafelyUnwrapped(&call)
   }
 
   private func call(
@@ -306,16 +336,23 @@ struct Piece {
     _ sums: UnsafeMutablePointer<Double>?
   ) -> ravine_rule_call {
     let offset = block * RAVINE_BLOCK * tensor.pointee.lane
+    let stores = work.pointee.phase.kind == .update
     for k in 0..<count {
-      let array = tensor.pointee.slots.unsafelyUnwrapped[slot + k]
-      scratch.arrays[k] = array.map { $0 + offset } ?? scratch.dummy
-      scratch.masks[k] = array == nil ? 0 : -1
-      if array != nil { countBytes(n * tensor.pointee.lane * (out == nil ? 1 : 2)) }
+      scratch.arrays[k] = scratch.dummy
+      scratch.masks[k] = 0
+      guard let array = tensor.pointee.slots.unsafelyUnwrapped[slot + k] else { continue }
+      scratch.arrays[k] = array + offset
+      scratch.masks[k] = -1
+      countBytes(n * tensor.pointee.lane * (stores ? 2 : 1))
+      if stores || out == nil { continue }
+      memcpy(scratch.copy(k), array + offset, ((n + 15) & ~15) * tensor.pointee.lane)
+      scratch.arrays[k] = scratch.copy(k)
     }
     return ravine_rule_call(
       constants: tensor.pointee.constants, p: p, out: out, g: g, factor: factor,
       state: scratch.arrays, masks: scratch.masks, count: (n + 15) & ~15,
-      ahead: tensor.pointee.count > RAVINE_BLOCK ? RAVINE_BLOCK : 0, valid: n, sums: sums)
+      ahead: tensor.pointee.count > RAVINE_BLOCK ? RAVINE_BLOCK : 0, valid: n, sums: sums,
+      measuring: 0)
   }
 
   // MARK: the counter of bytes that tests read

@@ -19,10 +19,10 @@ final class Plan {
   }
   /// How many stages measure.
   private(set) var columns = 0
-  /// How many phases measure; the update comes after them.
-  private(set) var measuring = 0
-  /// Whether rules measure, in the last of them.
-  private var rulesMeasure = false
+  /// One pass over memory each; the last one is the update.
+  private(set) var phases: [Phase] = []
+  /// Whether a stage behind the rule measures the update first.
+  var settles: Bool { phases.contains { $0.kind == .settle } }
   private(set) var transforming = false
   /// The learning rate of the recipe's own rule: every rule's first parameter.
   let rate: UnsafeMutablePointer<Double>
@@ -120,44 +120,49 @@ final class Plan {
   }
 
   /// Independent measurements share a phase; one that comes after a stage that scales by what it
-  /// measured needs the next.
+  /// measured needs the next. Rules measure in the last of these. Then each stage behind the rule
+  /// that must know the update has its own.
   private func planPhases(_ recipe: Recipe) throws(RavineError) {
-    var number = 0, scaled = false, place = 0
+    var scaled = true, place = 0
+    stageCount = recipe.stages.count
+    before = recipe.before
     try move(to: 0)
     for (k, element) in recipe.stages.enumerated() {
-      var work = StageWork(
-        row: element.row, place: place, transforms: false,
+      stageWork[k] = StageWork(
+        row: element.row, place: place, transforms: false, reads: false,
         slots: try element.declaration.slots.count, measurement: -1, scales: false,
         phase: -1, column: 0, factor: 1)
       place += element.values.count
-      let facts = catalog.stages[element.row].facts(groupWork[0].hyper(of: work))
-      (work.transforms, work.scales) = (facts.transforms, facts.scales)
-      if let measurement = facts.measures {
-        if scaled {
-          number += 1
-          scaled = false
-        }
-        work.measurement = measurement.rawValue
-        work.phase = number
-        work.column = columns
-        columns += 1
-        measuring = number + 1
-        scaled = scaled || facts.scales
-      }
-      transforming = transforming || facts.transforms
-      stageWork[k] = work
+      let facts = catalog.stages[element.row].facts(groupWork[0].hyper(of: stageWork[k]))
+      if k == before { measureRules(&scaled) }
+      plan(facts, k, &scaled)
     }
-    stageCount = recipe.stages.count
-    before = recipe.before
-    for g in 0..<groups.count where groupWork[g].measures > 0 { rulesMeasure = true }
-    if rulesMeasure, measuring == 0 || scaled { measuring += 1 }
+    if before == stageCount { measureRules(&scaled) }
+    phases.append(Phase(kind: .update, number: phases.count))
   }
 
-  /// Phase n, from 0 to `measuring`.
-  func phase(_ n: Int) -> Phase {
-    Phase(
-      kind: n < measuring ? .measure : .update, number: n,
-      ruleMeasures: rulesMeasure && n == measuring - 1)
+  private func plan(_ facts: StageFacts, _ k: Int, _ scaled: inout Bool) {
+    let work = stageWork + k
+    work.pointee.transforms = facts.transforms
+    work.pointee.reads = facts.reads
+    work.pointee.scales = facts.scales
+    transforming = transforming || facts.transforms
+    if facts.settles { phases.append(Phase(kind: .settle, number: phases.count, stage: k)) }
+    guard let measurement = facts.measures else { return }
+    if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
+    work.pointee.measurement = measurement.rawValue
+    work.pointee.phase = phases.count - 1
+    work.pointee.column = columns
+    columns += 1
+    scaled = facts.scales
+  }
+
+  private func measureRules(_ scaled: inout Bool) {
+    for g in 0..<groups.count where groupWork[g].measures > 0 {
+      if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
+      phases[phases.count - 1].ruleMeasures = true
+      return
+    }
   }
 
   /// Evaluates the schedules. One that leaves its parameter's range is an error.

@@ -44,11 +44,11 @@ extension Optimizer {
     }
     makeConstants(plan)
     connect(plan, buffers, reporting)
-    for n in 0..<plan.measuring {
-      try run(plan.phase(n), buffers)
-      if try conclude(plan.phase(n), plan, buffers, &report) { return report }
+    for phase in plan.phases {
+      try run(phase, buffers)
+      if phase.kind == .measure, try conclude(phase, plan, buffers, &report) { return report }
+      while phase.kind == .settle, !settle(phase, plan, buffers) { try run(phase, buffers) }
     }
-    try run(plan.phase(plan.measuring), buffers)
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].grad != nil { all[i].t += 1 }
     step += 1
@@ -92,7 +92,7 @@ extension Optimizer {
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].grad != nil {
       let tensor = all + i, group = plan.groupWork + tensor.pointee.group
-      if group.pointee.measures > 0 {
+      if group.pointee.measures > 0 || plan.settles {
         tensor.pointee.constants = ownConstants(of: tensor, group, plan)
         continue
       }
@@ -241,25 +241,38 @@ extension Optimizer {
   }
 
   private func settleRules(_ plan: Plan, _ buffers: Buffers) {
-    let width = RAVINE_MAX_MEASURES
     let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count where all[i].grad != nil {
+    for i in 0..<tensors.count where all[i].grad != nil && all[i].blocks > 0 {
       let group = plan.groupWork[all[i].group]
       guard group.measures > 0 else { continue }
-      let sums = buffers.work.pointee.ruleSums + all[i].firstBlock * width
-      var total: (Double, Double, Double, Double) = (0, 0, 0, 0)
-      for b in 0..<all[i].blocks {
-        total.0 += sums[b * width]
-        if group.measures > 1 { total.1 += sums[b * width + 1] }
-        if group.measures > 2 { total.2 += sums[b * width + 2] }
-        if group.measures > 3 { total.3 += sums[b * width + 3] }
-      }
-      withUnsafeBytes(of: &total) {
-        plan.catalog.rules[group.rule].settle[all[i].wide](
-          all[i].ownConstants.unsafelyUnwrapped,
-          $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Double.self))
+      plan.catalog.rules[group.rule].settle[all[i].wide](
+        all[i].ownConstants.unsafelyUnwrapped, tensorSums(all[i], buffers))
+    }
+  }
+
+  /// What a stage behind the rule makes of the updates that it measured; whether it is enough.
+  private func settle(_ phase: Phase, _ plan: Plan, _ buffers: Buffers) -> Bool {
+    let all = tensors.base.unsafelyUnwrapped
+    var enough = true
+    let place = (1 + phase.stage - plan.before) * RAVINE_MAX_CONSTANTS
+    let entry = plan.catalog.stages[plan.stageWork[phase.stage].row]
+    for i in 0..<tensors.count where all[i].grad != nil && all[i].blocks > 0 {
+      let sums = tensorSums(all[i], buffers)
+      if !entry.settle[all[i].wide](all[i].ownConstants.unsafelyUnwrapped + place, sums) {
+        enough = false
       }
     }
+    return enough
+  }
+
+  /// What was measured of a tensor, block by block, added up in the place of its first block.
+  private func tensorSums(_ tensor: Tensor, _ buffers: Buffers) -> UnsafePointer<Double> {
+    let width = RAVINE_MAX_MEASURES
+    let sums = buffers.work.pointee.ruleSums + tensor.firstBlock * width
+    for b in 1..<max(1, tensor.blocks) {
+      for k in 0..<width { sums[k] += sums[b * width + k] }
+    }
+    return UnsafePointer(sums)
   }
 
   private func measureReport(_ plan: Plan, _ buffers: Buffers, _ report: inout StepReport)
@@ -285,7 +298,7 @@ extension Optimizer {
   /// How many elements of the gradients as they were given are not finite: a pass of its own, made
   /// only where the sum of squares says that there are some.
   private func countNonfinite(_ buffers: Buffers) throws(RavineError) -> UInt64 {
-    try run(Phase(kind: .count, number: 0, ruleMeasures: false), buffers)
+    try run(Phase(kind: .count, number: 0), buffers)
     var count = 0.0
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].grad != nil {

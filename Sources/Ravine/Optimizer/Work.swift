@@ -8,6 +8,8 @@ struct StageWork: BitwiseCopyable {
   /// Where its values begin among those of all stages.
   var place: Int
   var transforms: Bool
+  /// Whether its lanes want the parameters.
+  var reads: Bool
   /// How many slots it has, where it stands behind the rule.
   var slots: Int
   /// Row in the table of measuring kernels; -1: measures nothing.
@@ -59,11 +61,21 @@ struct TaskWork: BitwiseCopyable {
 
 /// What one pass over memory does.
 struct Phase: BitwiseCopyable {
-  enum Kind: BitwiseCopyable { case measure, update, count }
+  enum Kind: BitwiseCopyable {
+    /// Stages before the rule, and rules, measure the gradient.
+    case measure
+    /// A stage behind the rule measures the update, which is made for that and not stored.
+    case settle
+    case update
+    /// How many elements are not finite.
+    case count
+  }
   var kind: Kind
   var number: Int
   /// Whether rules that measure do so in this phase.
-  var ruleMeasures: Bool
+  var ruleMeasures = false
+  /// The stage that settles.
+  var stage = -1
 }
 
 /// Everything that workers need, as plain memory.
@@ -88,6 +100,7 @@ struct Work: BitwiseCopyable {
   /// For each block two: squares of the gradient and of the update.
   var reportSums: UnsafeMutablePointer<Double>
   var scratch: UnsafeMutableRawPointer
+  var scratchSize: Int
   var phase: Phase
   var reporting: Bool
   /// Whether any stage changes lanes.
@@ -100,10 +113,12 @@ struct Work: BitwiseCopyable {
 struct Scratch {
   static let block = RAVINE_BLOCK * 8
   static let size = 4 * block + 1024
+  /// With copies of the state, for updates that are not stored.
+  static let settlingSize = size + RAVINE_MAX_SLOTS * block
 
   let base: UnsafeMutableRawPointer
   init(_ work: UnsafePointer<Work>, _ worker: Int) {
-    base = work.pointee.scratch + worker * Scratch.size
+    base = work.pointee.scratch + worker * work.pointee.scratchSize
   }
 
   /// Elements as they lie in the caller's memory, padded.
@@ -120,4 +135,6 @@ struct Scratch {
   var masks: UnsafeMutablePointer<Int> {
     (base + 4 * Scratch.block + 512).assumingMemoryBound(to: Int.self)
   }
+  /// A block of the state of slot k.
+  func copy(_ k: Int) -> UnsafeMutableRawPointer { base + Scratch.size + k * Scratch.block }
 }

@@ -42,6 +42,7 @@ struct Element {
         return "\(d.name).\(p.name) needs \(other), which is 0"
       }
     }
+    if d.kind == .stage, let reason = try facts(of: self).conflict { return "\(d.name): \(reason)" }
     return nil
   }
 }

@@ -533,7 +533,7 @@ private func nearFrozen(_ name: Text) -> Text? {
 }
 
 /// What a stage does with the values that it has.
-private func facts(of stage: Element) throws(RavineError) -> StageFacts {
+func facts(of stage: Element) throws(RavineError) -> StageFacts {
   var values = [0.0]
   for value in stage.values { values.append(value.constant ?? 0) }
   let entry = try Catalog.shared().stages[stage.row]

@@ -125,5 +125,9 @@ def test_an_average_is_kept_beside_the_parameters() -> None:
     assert (average["b"] == 0).all() and (average["f"] == 1).all()
     average["w"][:] = 7
     assert (opt.average()["w"] == -1.5).all() and opt.slots("w") == ["ema"]
+    mean = rv.Optimizer("sgd(1) | swa(start=1)", {"w": w})
+    for _ in range(3):
+        mean.step({"w": np.ones_like(w)})
+    assert (mean.average()["w"] == w + 0.5).all()
     with pytest.raises(rv.StateError, match="keeps no average"):
         rv.Optimizer("sgd(1)", {"w": w}).average()

@@ -184,19 +184,20 @@ class Optimizer(Handle):
         return found
 
     def average(self) -> dict[str, Array]:
-        """The averaged parameters that `ema` keeps, as new arrays by name; the live ones stay.
+        """The averaged parameters that `ema` or `swa` keeps, as new arrays by name; the live ones
+        stay. Of several in a recipe the first.
 
         A tensor that is frozen, or was not stepped yet, gives its own numbers.
         """
         found: dict[str, Array] = {}
         kept = False
         for name, param in self._params.items():
-            averaged = "ema" in self.slots(name)
-            kept = kept or averaged
-            stepped = averaged and self.steps(name) > 0
-            found[name] = self.state(name)["ema"] if stepped else param.copy()
+            slot = next((s for s in self.slots(name) if s in ("ema", "swa")), None)
+            kept = kept or slot is not None
+            stepped = slot is not None and self.steps(name) > 0
+            found[name] = self.state(name)[slot] if slot and stepped else param.copy()
         if not kept:
-            raise StateError("the recipe keeps no average: write | ema(0.999) behind its rule")
+            raise StateError("the recipe keeps no average: write | ema(0.999) or | swa behind its rule")
         return found
 
     def steps(self, name: str | int) -> int:
