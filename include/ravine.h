@@ -150,15 +150,16 @@ typedef struct rvn_step_report {
   size_t struct_size;   /* = sizeof(rvn_step_report), set by the caller */
   uint64_t step;        /* number of updates applied so far, this one included */
   double lr;            /* learning rate of the recipe's own rule in this step */
-  double grad_norm;     /* 2-norm over all gradients before any stage, in the type of the
-                           arithmetic; NaN if finite_guard skipped and no stage measured it */
+  double grad_norm;     /* 2-norm over all gradients before any stage but unscale and accumulate, in
+                           the type of the arithmetic; NaN if the step was skipped, or only
+                           accumulated, and no stage measured it */
   double clip_scale;    /* factor that clip_norm multiplied the gradient by; 1 if skipped */
   double update_norm;   /* 2-norm of (old parameters - new parameters), before a 16-bit type
                            rounds the new ones; 0 if skipped */
   uint64_t nonfinite;   /* how many elements of the gradients as they were given were NaN or
                            infinite */
-  int32_t skipped;      /* 0 applied, 1 skipped by finite_guard, 3 no tensor has a gradient (2 is
-                           reserved for accumulation) */
+  int32_t skipped;      /* 0 applied, 1 skipped by finite_guard or unscale, 2 accumulated: the step
+                           comes with a later call, 3 no tensor has a gradient */
   int32_t reserved;     /* 0 */
 } rvn_step_report;
 
@@ -175,6 +176,14 @@ typedef struct rvn_step_report {
 rvn_status rvn_optimizer_step(rvn_optimizer *opt, const rvn_step_input *input,
                               rvn_step_report *report);
 
+/* With accumulate(n) in the recipe, n - 1 calls of rvn_optimizer_step add up gradients (skipped is 2)
+ * and the n-th steps once with their mean. flush steps at once with what was added up so far, divided
+ * by the number of calls that counted: for the end of an epoch. Where nothing was added up, it does
+ * nothing, and skipped is 3. A stage behind accumulate that skips the step empties the window.
+ * report as in rvn_optimizer_step.
+ * Errors: STATE (not prepared; no accumulate in the recipe), and those of rvn_optimizer_step. */
+rvn_status rvn_optimizer_flush(rvn_optimizer *opt, rvn_step_report *report);
+
 /* Destroys the handle and frees what it holds; the caller's arrays stay. NULL is fine. */
 void rvn_optimizer_destroy(rvn_optimizer *opt);
 
@@ -188,7 +197,9 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
  * get gives the value that the next step uses: a schedule is evaluated at the current step (and
  * refused by the step if it has left its range, or has ended and is NaN). If patterns match tensors
  * with different values, get fails and says so. set replaces a schedule by the number; flags are
- * 0 and 1. Words ("compat") and lists are fixed at creation.
+ * 0 and 1. Words ("compat") and lists are fixed at creation. After prepare, get also reads the numbers
+ * that stages keep: "unscale.scale" is the loss scale of the next call, "unscale.good" the calls
+ * without overflow since it changed. set "unscale.scale" changes it at once.
  * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
  * told), RECIPE (a malformed pattern), STATE (the change would need other state than was
  * prepared). */

@@ -86,10 +86,7 @@ public func rvn_optimizer_step(
   _ report: UnsafeMutablePointer<rvn_step_report>?
 ) -> rvn_status {
   with(opt) { (optimizer) throws(RavineError) in
-    if let report {
-      try check(
-        report.pointee.struct_size, "rvn_step_report", least: MemoryLayout<rvn_step_report>.size)
-    }
+    try check(report)
     var grads: UnsafeBufferPointer<UnsafeRawPointer?>?
     if let input {
       let i = input.pointee
@@ -102,16 +99,7 @@ public func rvn_optimizer_step(
         throw RavineError(RVN_ERR_ARGUMENT, "grads is NULL, but grad_count is \(i.grad_count)")
       }
     }
-    let done = try optimizer.step(grads, reporting: report != nil)
-    guard let report else { return }
-    report.pointee.step = done.step
-    report.pointee.lr = done.lr
-    report.pointee.grad_norm = done.gradNorm
-    report.pointee.clip_scale = done.clipScale
-    report.pointee.update_norm = done.updateNorm
-    report.pointee.nonfinite = done.nonfinite
-    report.pointee.skipped = done.skipped.rawValue
-    report.pointee.reserved = 0
+    tell(try optimizer.step(grads, reporting: report != nil), report)
   }
 }
 
@@ -141,4 +129,32 @@ public func rvn_optimizer_bind(
   _ opt: OpaquePointer?, _ index: Int, _ data: UnsafeMutableRawPointer?, _ grad: UnsafeRawPointer?
 ) -> rvn_status {
   with(opt) { (optimizer) throws(RavineError) in try optimizer.bind(index, data, grad) }
+}
+
+@_cdecl("rvn_optimizer_flush") @implementation
+public func rvn_optimizer_flush(
+  _ opt: OpaquePointer?, _ report: UnsafeMutablePointer<rvn_step_report>?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    try check(report)
+    tell(try optimizer.flush(reporting: report != nil), report)
+  }
+}
+
+private func check(_ report: UnsafeMutablePointer<rvn_step_report>?) throws(RavineError) {
+  guard let report else { return }
+  try check(
+    report.pointee.struct_size, "rvn_step_report", least: MemoryLayout<rvn_step_report>.size)
+}
+
+private func tell(_ done: StepReport, _ report: UnsafeMutablePointer<rvn_step_report>?) {
+  guard let report else { return }
+  report.pointee.step = done.step
+  report.pointee.lr = done.lr
+  report.pointee.grad_norm = done.gradNorm
+  report.pointee.clip_scale = done.clipScale
+  report.pointee.update_norm = done.updateNorm
+  report.pointee.nonfinite = done.nonfinite
+  report.pointee.skipped = done.skipped.rawValue
+  report.pointee.reserved = 0
 }

@@ -8,14 +8,15 @@ public struct Declaration: Sendable {
   public let name, summary, formula, reference, difference: StaticString
   public let parameters: [Parameter]
   public let slots: [Slot]
+  /// Numbers that it remembers for all tensors together.
+  public let scalars: [Slot]
   /// What a measuring rule measures over each tensor: the name of each sum of squares.
   public let measures: [StaticString]
 
   public init(
     _ kind: Kind, _ name: StaticString, _ summary: StaticString, formula: StaticString,
     reference: StaticString, difference: StaticString, parameters: [Parameter],
-    slots: [Slot] = [],
-    measures: [StaticString] = []
+    slots: [Slot] = [], scalars: [Slot] = [], measures: [StaticString] = []
   ) {
     self.kind = kind
     self.name = name
@@ -25,6 +26,7 @@ public struct Declaration: Sendable {
     self.difference = difference
     self.parameters = parameters
     self.slots = slots
+    self.scalars = scalars
     self.measures = measures
   }
 }
@@ -72,7 +74,7 @@ public struct Parameter: Sendable {
   }
 }
 
-/// An array that a rule remembers, of the tensor's size.
+/// An array that a rule or a stage remembers, of the tensor's size; or one number.
 public struct Slot: Sendable {
   public let name, summary: StaticString
   /// The parameter that must not be 0 for the slot to exist; nil: always.
@@ -114,8 +116,8 @@ public struct StageEntry {
   /// For Float and for Double arithmetic.
   public let constants: [Constants]
   public let facts: (UnsafePointer<Double>) -> StageFacts
-  /// What it makes of what it measured over all tensors.
-  public let conclude: (UnsafePointer<Double>, Double) -> Verdict
+  /// What it makes of what it measured over all tensors; it may change its scalars.
+  public let conclude: (UnsafePointer<Double>, Double, UnsafeMutablePointer<Double>) -> Verdict
   /// Puts what was measured of a tensor's update into scalars that were written; whether it is enough.
   public let settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool]
 }
@@ -128,6 +130,14 @@ public struct StageFacts: Sendable {
   public let scales: Bool
   /// Whether it changes lanes.
   public let transforms: Bool
+  /// What it scales by, where it measures nothing.
+  public let factor: Double
+  /// Whether it brings the gradient to its true size: norms are told behind it.
+  public let prepares: Bool
+  /// How many gradients it adds up before the rule steps; 0: it is another stage.
+  public let accumulates: Double
+  /// Whether their mean is taken, and not their sum.
+  public let averages: Bool
   /// Whether its lanes want the parameters.
   public let reads: Bool
   /// Whether it stands behind the rule.
@@ -141,12 +151,17 @@ public struct StageFacts: Sendable {
 
   public init(
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
+    factor: Double = 1, prepares: Bool = false, accumulates: Double = 0, averages: Bool = false,
     reads: Bool = false, follows: Bool = false, settles: Bool = false, limit: Double = .infinity,
     conflict: StaticString? = nil
   ) {
     self.measures = measures
     self.scales = scales
     self.transforms = transforms
+    self.factor = factor
+    self.prepares = prepares
+    self.accumulates = accumulates
+    self.averages = averages
     self.reads = reads
     self.follows = follows
     self.settles = settles
@@ -159,7 +174,9 @@ public struct StageFacts: Sendable {
 protocol DeclaredStage: LaneStage {
   static var declaration: Declaration { get }
   static func facts(_ h: Hyper) -> StageFacts
-  static func conclude(_ h: Hyper, _ measured: Double) -> Verdict
+  static func conclude(
+    _ h: Hyper, _ measured: Double, _ scalars: UnsafeMutablePointer<Double>
+  ) -> Verdict
 }
 
 extension UpdateStage {
@@ -167,7 +184,11 @@ extension UpdateStage {
 }
 
 extension DeclaredStage {
-  static func conclude(_ h: Hyper, _ measured: Double) -> Verdict { .scale(1) }
+  static func conclude(
+    _ h: Hyper, _ measured: Double, _ scalars: UnsafeMutablePointer<Double>
+  ) -> Verdict {
+    .scale(1)
+  }
 }
 #else
 protocol DeclaredStage: LaneStage {}

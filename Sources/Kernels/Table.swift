@@ -18,6 +18,8 @@ func eachRule<V: Visitor>(_ v: inout V) {
 // swift-format-ignore
 @inline(__always)
 func eachStage<V: Visitor>(_ v: inout V) {
+  v.stage(Unscale<Float>.self, { pass(Unscale<Float>.self, $0, $1, $2, $3, $4, $5) }, Unscale<Double>.self, { pass(Unscale<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.stage(Accumulate<Float>.self, { pass(Accumulate<Float>.self, $0, $1, $2, $3, $4, $5) }, Accumulate<Double>.self, { pass(Accumulate<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(ClipNorm<Float>.self, { pass(ClipNorm<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipNorm<Double>.self, { pass(ClipNorm<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipValue<Double>.self, { pass(ClipValue<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4, $5) }, FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4, $5) })
@@ -82,6 +84,23 @@ func scale<T: Scalar>(
   var i = 0
   while i < count {
     storeLanes(loadLanes(from + i) * f, to + i)
+    i &+= T.Lanes.scalarCount
+  }
+}
+
+/// A gradient and what was added up before it.
+@inline(never)
+func accumulate<T: Scalar>(
+  _: T.Type, _ x: UnsafeRawPointer?, _ p: UnsafeRawPointer?, _ factor: Double,
+  _ y: UnsafeMutableRawPointer?, _ count: Int
+) {
+  let from = x.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
+  let sum = p.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
+  let to = y.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
+  let f = T(factor)
+  var i = 0
+  while i < count {
+    storeLanes(loadLanes(sum + i) + loadLanes(from + i) * f, to + i)
     i &+= T.Lanes.scalarCount
   }
 }
@@ -160,6 +179,8 @@ func fill(_ kernels: UnsafePointer<ravine_kernels>) {
   eachStage(&filler)
   kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $3, $4, $5) }
   kernels.pointee.stage[2 &* filler.stages &+ 1] = { scale(Double.self, $1, $3, $4, $5) }
+  kernels.pointee.stage[2 &* filler.stages &+ 2] = { accumulate(Float.self, $1, $2, $3, $4, $5) }
+  kernels.pointee.stage[2 &* filler.stages &+ 3] = { accumulate(Double.self, $1, $2, $3, $4, $5) }
 
   let measure = kernels.pointee.measure.unsafelyUnwrapped
   measure[0] = { measureBlocks(Squares.self, Float.self, $0, $1, $2, $3) }

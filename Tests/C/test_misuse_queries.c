@@ -64,7 +64,7 @@ static void keys(int ready) {
   REFUSES(rvn_optimizer_set(opt, "decay", 1), RVN_ERR_ARGUMENT, "fixed at creation");
   REFUSES(rvn_optimizer_set(opt, "lrr", 1), RVN_ERR_NAME, "did you mean 'lr'?");
   REFUSES(rvn_optimizer_set(opt, "w:lr", -1), RVN_ERR_ARGUMENT, "[0, inf");
-  REFUSES(rvn_optimizer_set(opt, "w:clip_norm.max", 1), RVN_ERR_NAME, "measures all tensors");
+  REFUSES(rvn_optimizer_set(opt, "w:clip_norm.max", 1), RVN_ERR_NAME, "is one for all tensors");
   CHECK_STATUS(rvn_optimizer_set(NULL, "lr", 1), RVN_ERR_ARGUMENT);
   if (ready) {
     REFUSES(rvn_optimizer_set(opt, "v:lr", 1), RVN_ERR_NAME, "'v'");

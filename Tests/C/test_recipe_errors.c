@@ -107,7 +107,7 @@ static const wrong table[] = {
     {"sgd(1); a: lr=-1", "recipe:1:15", "outside [0, inf"},
     {"sgd(1); a: lr=x", "recipe:1:15", ""},
     {"sgd(1); a: frozen b", "recipe:1:19", "found 'b'"},
-    {"clip_norm(1) | sgd(1); a: clip_norm.max=2", "recipe:1:27", "measures all tensors"},
+    {"clip_norm(1) | sgd(1); a: clip_norm.max=2", "recipe:1:27", "is one for all tensors"},
     {"finite_guard(zero) | sgd(1); a: finite_guard.action=skip", "recipe:1:", ""},
     {"sgd(1); @rank: lr=1", "recipe:1:9", "@rank<2"},
     {"sgd(1); @rank<: lr=1", "recipe:1:9", "@rank<2"},

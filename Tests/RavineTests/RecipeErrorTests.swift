@@ -22,7 +22,10 @@ struct RecipeErrorTests {
     ),
     ("ema | sgd", 1, 1, "ema stands behind the rule"),
     ("decay(0.1) | sgd", 1, 1, "decay stands behind the rule"),
-    ("sgd | decay(0.1, coupled)", 1, 7, "decay changes the gradient, and stands before the rule sgd"),
+    (
+      "sgd | decay(0.1, coupled)", 1, 7,
+      "decay changes the gradient, and stands before the rule sgd"
+    ),
     ("sgd | decay(0.1, corrected)", 1, 7, "decay: kind=corrected needs lr_max, the largest rate"),
     ("clip_norm(1)", 1, 13, "needs a rule: sgd, "),
     ("clip_value(1); a: frozen", 1, 14, "the chain ends in the stage clip_value"),
@@ -93,7 +96,9 @@ struct RecipeErrorTests {
     ("sgd; a: lr=-1", 1, 12, "lr is -1, which is outside"),
     ("sgd; a: nesterov=x2", 1, 18, "expected a number"),
     ("sgd(x2)", 1, 5, "there is no 'x2'"),
-    ("clip_norm(1) | sgd; a: clip_norm.max=2", 1, 24, "clip_norm measures all tensors together"),
+    ("clip_norm(1) | sgd; a: clip_norm.max=2", 1, 24, "clip_norm is one for all tensors"),
+    ("accumulate(4) | sgd; a: accumulate.n=2", 1, 25, "accumulate is one for all tensors"),
+    ("accumulate(4) | accumulate(2) | sgd", 1, 17, "accumulate stands twice"),
     ("sgd; @rank: frozen", 1, 6, "'@rank' is not a test such as @rank<2"),
     ("sgd; @depth<2: frozen", 1, 6, "'@depth<2' is not a test"),
     ("sgd; @rank<>2: frozen", 1, 6, "'@rank<>2' is not a test"),

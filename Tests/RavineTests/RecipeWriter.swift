@@ -17,7 +17,7 @@ struct RecipeWriter {
     for _ in 0..<random.below(4) {
       let stage = pick(.stage), text = element(stage, inClause: false)
       // Where it belongs depends on its arguments, which may not go together.
-      if parses("\(text) | sgd") {
+      if parses((before + ["\(text) | sgd"]).joined(separator: "|")) {
         before.append(text)
       } else if parses("sgd | \(text)") {
         behind.append(text)

@@ -222,9 +222,17 @@ class Torch:
     behind it after(old, parameter, lr) for each, for what stands behind the rule."""
 
     def __init__(
-        self, optimizer, slots=None, gradients=None, parameters=None, after=None, **options
+        self,
+        optimizer,
+        slots=None,
+        gradients=None,
+        parameters=None,
+        after=None,
+        scaler=None,
+        **options,
     ):
         self.optimizer, self.slots, self.options = optimizer, slots or {}, options
+        self.scaler = scaler
         self.gradients, self.parameters, self.after = gradients, parameters, after
         self.source = f"torch.optim.{optimizer.__name__}, {TORCH}"
 
@@ -261,7 +269,13 @@ class Torch:
                 if self.parameters:
                     self.parameters(given, rate(step))
             before = [p.detach().clone() for p in given]
-            optimizer.step()
+            if self.scaler:
+                self.scaler.scale(torch.ones(()))
+                self.scaler.unscale_(optimizer)
+                self.scaler.step(optimizer)
+                self.scaler.update()
+            else:
+                optimizer.step()
             with torch.no_grad():
                 for old, p in zip(before, given, strict=True):
                     if self.after:
@@ -339,7 +353,7 @@ def case(title, recipe, reference, inputs, dtype, source=None, jump=None):
     # after the last step shows that the slots mean the same.
     out["state"] = [
         {n: {s: result(x) for s, x in slots.items()} for n, slots in step.items()}
-        if dtype == "f32" or i == len(states) - 1
+        if any(step.values()) and (dtype == "f32" or i == len(states) - 1)
         else None
         for i, step in enumerate(states)
     ]
@@ -865,6 +879,70 @@ def lookahead():
         f64("every second step", *short, few()),
         f32("every second step", *short, few(8)),
         f64("more than a block", *short, blocks()),
+    ]
+
+
+@vectors("accumulate", f"optax.MultiSteps, {OPTAX}", kind="stage")
+def accumulate():
+    def ref(n, make, **options):
+        def multi(rate):
+            steps = optax.MultiSteps(make(rate), n, accumulator_dtype=jnp.float64, **options)
+            return steps.gradient_transformation()
+
+        return Optax(multi, 0.1)  # its state is a mean so far, ours a sum
+
+    def sgd(rate):
+        return optax.sgd(rate, momentum=0.9)
+
+    def clipped(rate):
+        return optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(rate, momentum=0.9))
+
+    rule = "sgd(0.1, momentum=0.9)"
+    return [
+        f64("mean of three", f"accumulate(3) | {rule}", ref(3, sgd), few()),
+        f64(
+            "sum of two",
+            f"accumulate(2, reduce=sum) | {rule}",
+            ref(2, sgd, use_grad_mean=False),
+            few(),
+        ),
+        f64(
+            "then a norm",
+            f"accumulate(2) | clip_norm(1, compat=optax) | {rule}",
+            ref(2, clipped),
+            few(),
+        ),
+        f64("one", f"accumulate(1) | {rule}", ref(1, sgd), few()),
+        f64("more than a block", f"accumulate(2) | {rule}", ref(2, sgd), blocks()),
+    ]
+
+
+@vectors("unscale", f"torch.amp.GradScaler, {TORCH}", kind="stage")
+def unscale():
+    def ref(scale, slots=None, **options):
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale, **options)
+        reference = Torch(torch.optim.SGD, slots, scaler=scaler, lr=0.1, momentum=0.9)
+        reference.source = f"torch.amp.GradScaler, {TORCH}"
+        return reference
+
+    def bad(steps=STEPS):
+        """NaN and both infinities in steps 2, 3 and 7."""
+        i = few(steps)
+        i.gradients[2]["edge"] = [0.5, "nan", 1.0, 0.25, "nan", -1.0]
+        i.gradients[3]["edge"] = ["inf", 0.5, "-inf", 0.25, 1.0, "nan"]
+        i.gradients[7]["s"] = ["inf"]
+        return i
+
+    rule, m = "sgd(0.1, momentum=0.9)", {"m": "momentum_buffer"}
+    quick = "unscale(8, interval=2)", dict(growth_interval=2)
+    slow = (
+        "unscale(2, growth=4, backoff=0.25, interval=3)",
+        dict(growth_factor=4.0, backoff_factor=0.25, growth_interval=3),
+    )
+    return [
+        f64("grows and falls", f"{quick[0]} | {rule}", ref(8.0, m, **quick[1]), bad()),
+        f64("other factors", f"{slow[0]} | {rule}", ref(2.0, m, **slow[1]), bad()),
+        f64("more than a block", f"unscale(1024) | {rule}", ref(1024.0), blocks()),
     ]
 
 

@@ -42,7 +42,8 @@ typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
  * 2 i + 1. */
 typedef struct ravine_kernels {
   ravine_rule_kernel *rule;       /* by place in the table of rules */
-  ravine_stage_kernel *stage;     /* by place in the table of stages; the last pair only scales */
+  ravine_stage_kernel *stage;     /* by place in the table of stages; behind them a pair that only
+                                     scales, and one that gives p + in * factor */
   ravine_rule_kernel *update;     /* likewise, for those that stand behind the rule; out is read too */
   ravine_measure_kernel *measure; /* by Measurement */
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */

@@ -30,7 +30,9 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
     StageFacts(measures: h.p == 0 ? .absolutes : h.p == 1 ? .squares : .maximum, scales: true)
   }
 
-  static func conclude(_ h: Hyper, _ measured: Double) -> Verdict {
+  static func conclude(
+    _ h: Hyper, _ measured: Double, _ scalars: UnsafeMutablePointer<Double>
+  ) -> Verdict {
     let norm = h.p == 1 ? measured.squareRoot() : measured
     if h.compat == 1 { return .scale(norm < h.max ? 1 : h.max / norm) }
     let scale = h.max / (norm + 1e-6)

@@ -48,13 +48,14 @@ struct Decay<T: Scalar>: DeclaredStage, UpdateStage {
   static var zero: State { @inline(__always) get { () } }
 
   let rate: T
-  let signs, cautious: Bool
+  let signs, cautious, proximal: Bool
   let divisor: T
 
   init(_ h: Hyper) {
     rate = T(h.weightDecay)
     signs = h.kind == 1
     cautious = false
+    proximal = false
     divisor = 1
   }
 
@@ -63,6 +64,7 @@ struct Decay<T: Scalar>: DeclaredStage, UpdateStage {
     rate = h.kind == 6 ? 0 : T(scale * h.weightDecay)
     signs = false
     cautious = h.kind == 5
+    proximal = h.kind == 6
     divisor = h.kind == 6 ? T(1 + lr * h.weightDecay) : 1
   }
 
@@ -73,7 +75,7 @@ struct Decay<T: Scalar>: DeclaredStage, UpdateStage {
 
   @inline(__always)
   func apply(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
-    if divisor != 1 { return new / divisor }
+    if proximal { return new / divisor }
     let decayed = new - rate * old
     if !cautious { return decayed }
     return choose(.zero, greaterThan: (old - new) * old, new, else: decayed)

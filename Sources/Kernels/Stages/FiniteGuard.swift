@@ -28,7 +28,9 @@ struct FiniteGuard<T: Scalar>: DeclaredStage {
       ? StageFacts(transforms: true) : StageFacts(measures: .nonfinite, limit: h.limit)
   }
 
-  static func conclude(_ h: Hyper, _ measured: Double) -> Verdict {
+  static func conclude(
+    _ h: Hyper, _ measured: Double, _ scalars: UnsafeMutablePointer<Double>
+  ) -> Verdict {
     measured == 0 ? .scale(1) : h.action == 0 ? .skip : .fail
   }
   #endif

@@ -40,14 +40,19 @@ struct Project<T: Scalar>: MeasuringUpdate {
   struct Measures { var all, beyond, count: T.Lanes }
   static var squares: Int { @inline(__always) get { 1 } }
 
-  let onto, radius: Double
+  let radius: Double
+  let boxed, ball, signed: Bool
   let low, high: T
   /// What is taken from each magnitude; what each element is multiplied by.
   var cut: T, scale: T = 1
   var kept = Double.infinity
+  /// Whether anything is cut.
+  var cuts = false
 
   init(_ h: Hyper, lr: Double, step t: Double) {
-    onto = h.onto
+    boxed = h.onto < 2
+    ball = h.onto == 2
+    signed = h.onto == 4
     radius = h.radius
     low = T(h.onto == 0 ? h.low : -h.radius)
     high = T(h.onto == 0 ? h.high : h.radius)
@@ -57,7 +62,7 @@ struct Project<T: Scalar>: MeasuringUpdate {
   /// The magnitude that the simplex and the l1 ball cut.
   @inline(__always)
   func size(_ x: T.Lanes) -> T.Lanes {
-    onto == 4 ? choose(x, greaterThan: .zero, x, else: .zero - x) : x
+    signed ? choose(x, greaterThan: .zero, x, else: .zero - x) : x
   }
 
   @inline(__always)
@@ -69,32 +74,33 @@ struct Project<T: Scalar>: MeasuringUpdate {
   }
 
   mutating func settle(_ sums: UnsafePointer<Double>) -> Bool {
-    if onto == 2 {
+    if ball {
       let norm = sums[0].squareRoot()
       scale = norm > radius ? T(radius / norm) : 1
       return true
     }
     let beyond = sums[1], count = sums[2]
     // Inside the l1 ball; or what is not finite, which no cut mends.
-    if onto == 4, kept == .infinity, beyond <= radius { return true }
+    if signed, kept == .infinity, beyond <= radius { return true }
     if !(count > 0 && count < kept) { return true }
     kept = count
     let next = T((beyond - radius) / count)
     if !(next > cut) { return true }
     cut = next
+    cuts = true
     return false
   }
 
   @inline(__always)
   func apply(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
-    if onto < 2 {
+    if boxed {
       let x = choose(T.splat(low), greaterThan: new, T.splat(low), else: new)
       return choose(x, greaterThan: T.splat(high), T.splat(high), else: x)
     }
-    if onto == 2 { return scale * new }
-    if onto == 4, cut == 0 { return new }
+    if ball { return scale * new }
+    if signed, !cuts { return new }
     let x = size(new) - cut
     let positive = choose(.zero, greaterThan: x, .zero, else: x)
-    return onto == 4 ? choose(new, greaterThan: .zero, positive, else: .zero - positive) : positive
+    return signed ? choose(new, greaterThan: .zero, positive, else: .zero - positive) : positive
   }
 }

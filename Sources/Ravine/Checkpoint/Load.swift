@@ -63,6 +63,12 @@ extension Optimizer {
     }
     for i in 0..<items.table.count {
       let item = items.table[i]
+      if item.tensor < 0 {
+        let (source, difference) = try match(item, file)
+        sources[i] = how.state ? source : -1
+        if source < 0, how.state { try note(difference) }
+        continue
+      }
       if item.slot >= 0, foreign[item.tensor] {
         sources[i] = -1
         if let k = file.keys.find(try key(item)) { file.records[k].used = true }
@@ -82,7 +88,9 @@ extension Optimizer {
     }
     for i in 0..<file.records.count where !file.records[i].used {
       let name = file.name(i)
-      if wanted(!name.bytes.starts(with: "state/".utf8), how) { try note("extra \(name)") }
+      let state =
+        name.bytes.starts(with: "state/".utf8) || name.bytes.starts(with: "number/".utf8)
+      if wanted(!state, how) { try note("extra \(name)") }
     }
     try tell(report)
     if !how.partial, let first {
@@ -102,43 +110,54 @@ extension Optimizer {
 
   private struct Counters {
     var step: UInt64
-    var skips: UInt64
+    var skips, accumulated: UInt64
     /// The largest number: not in the file.
     var tensors: UnsafeMutablePointer<UInt64>
     var taken: UnsafeMutablePointer<Bool>
+    /// Gradients that were accumulated of each tensor.
+    var pending: UnsafeMutablePointer<UInt64>
   }
 
   private func counters(_ file: CheckpointFile) throws(RavineError) -> Counters {
     guard let step = try file.counter("step"), let skips = try file.counter("skips") else {
       throw .format("the checkpoint has no step count")
     }
+    let accumulated = try file.counter("accumulated") ?? 0
     let own = try file.heap.allocate(UInt64.self, tensors.count)
+    let pending = try file.heap.allocate(UInt64.self, tensors.count)
     for i in 0..<tensors.count {
+      pending[i] = try file.counter("accumulated/\(tensors[i].text)") ?? 0
       own[i] = try file.counter("step/\(tensors[i].text)") ?? .max
       try checkMemory()
     }
     let taken = try file.heap.allocate(Bool.self, tensors.count)
     taken.initialize(repeating: true, count: tensors.count)
-    return Counters(step: step, skips: skips, tensors: own, taken: taken)
+    return Counters(
+      step: step, skips: skips, accumulated: accumulated, tensors: own, taken: taken,
+      pending: pending)
   }
 
   private func adopt(_ counters: Counters, _ file: CheckpointFile) {
     step = counters.step
     skips = Double(counters.skips)
-    for i in 0..<tensors.count where counters.taken[i] {
-      tensors[i].t = counters.tensors[i]
+    accumulated = plan?.accumulator == nil ? 0 : counters.accumulated
+    for i in 0..<tensors.count {
+      tensors[i].accumulated = accumulated == 0 || !counters.taken[i] ? 0 : counters.pending[i]
+      if counters.taken[i] { tensors[i].t = counters.tensors[i] }
     }
   }
 
   /// The record for an array of the handle: its number, or -1 and what is wrong.
   private func match(_ item: Item, _ file: CheckpointFile) throws(RavineError) -> (Int, Text) {
-    let key = try key(item), tensor = tensors[item.tensor]
+    let key = try key(item)
     try checkMemory()
     guard let i = file.keys.find(key) else { return (-1, "missing \(key)") }
     file.records[i].used = true
     let r = file.records[i]
-    var same = r.type == item.type && r.rank == tensor.rank
-    for k in 0..<tensor.rank where same { same = r.length(k) == Int(tensor.shape[k]) }
+    let tensor = item.tensor < 0 ? nil : tensors[item.tensor]
+    let rank = tensor?.rank ?? 0
+    var same = r.type == item.type && r.rank == rank
+    if let tensor { for k in 0..<rank where same { same = r.length(k) == Int(tensor.shape[k]) } }
     if same { return (i, Text()) }
     let shape = withUnsafeBytes(of: r.shape) { bytes in
       shapeText(bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int64.self), r.rank)
@@ -146,7 +165,7 @@ extension Optimizer {
     let type = ElementType.name(r.type), own = ElementType.name(item.type)
     return (
       -1,
-      "different \(key): file \(type) \(shape), here \(own) \(shapeText(tensor.shape, tensor.rank))"
+      "different \(key): file \(type) \(shape), here \(own) \(tensor.map { shapeText($0.shape, $0.rank) } ?? "[]")"
     )
   }
 

@@ -4,8 +4,9 @@ import Kernels
 
 /// One array of a checkpoint, as it lies in memory.
 struct Item: BitwiseCopyable {
+  /// -1: a number of the handle.
   var tensor: Int
-  /// -1: the parameters.
+  /// -1: the parameters; else which slot, or which number.
   var slot: Int
   var type: Int32
   var memory: UnsafeMutableRawPointer?
@@ -52,6 +53,12 @@ extension Optimizer {
   /// All arrays, parameters first, wider elements before narrower ones so that each is aligned.
   func items(_ heap: Heap) throws(RavineError) -> Items {
     let items = Items(heap)
+    if let scalars {
+      for k in 0..<scalars.names.count {
+        try items.table.append(
+          Item(tensor: -1, slot: k, type: RVN_F64, memory: scalars.values + k, bytes: 8))
+      }
+    }
     for size in [8, 4, 2] {
       for i in 0..<tensors.count where ElementType.size(tensors[i].type) == size {
         try items.table.append(
@@ -71,8 +78,9 @@ extension Optimizer {
     return items
   }
 
-  /// "param/w" or "state/w/m".
+  /// "param/w", "state/w/m" or "number/unscale.scale".
   func key(_ item: Item) throws(RavineError) -> Text {
+    if item.tensor < 0, let scalars { return "number/\(scalars.names[item.slot])" }
     let name = tensors[item.tensor].text
     if item.slot < 0 { return "param/\(name)" }
     let group = try prepared().groups[tensors[item.tensor].group]
@@ -90,16 +98,24 @@ extension Optimizer {
     try out.append("{\"__metadata__\":{\"format\":\"ravine\",\"version\":\"1\"")
     try out.append(",\"recipe\":\(quoted(try print(recipe)))")
     try out.append(",\"step\":\"\(step)\",\"skips\":\"\(UInt64(skips))\"")
+    if accumulated > 0 { try out.append(",\"accumulated\":\"\(accumulated)\"") }
     for i in 0..<tensors.count {
       try out.append(",\(quoted("step/\(tensors[i].text)")):\"\(tensors[i].t)\"")
       try out.append(",\(quoted("rule/\(tensors[i].text)")):\"\(try ruleName(i))\"")
+      if tensors[i].accumulated > 0 {
+        let key = quoted("accumulated/\(tensors[i].text)")
+        try out.append(",\(key):\"\(tensors[i].accumulated)\"")
+      }
     }
     try out.append("}")
     var offset = 0
     for i in 0..<items.table.count {
-      let item = items.table[i], tensor = tensors[item.tensor]
+      let item = items.table[i]
       try out.append(",\(quoted(try key(item))):{\"dtype\":\"\(ElementType.name(item.type))\"")
-      try out.append(",\"shape\":\(shapeText(tensor.shape, tensor.rank))")
+      let shape: Text =
+        item.tensor < 0
+        ? "[]" : shapeText(tensors[item.tensor].shape, tensors[item.tensor].rank)
+      try out.append(",\"shape\":\(shape)")
       try out.append(",\"data_offsets\":[\(offset),\(offset + item.bytes)]}")
       offset += item.bytes
     }

@@ -40,7 +40,7 @@ final class Buffers {
         kernels: try Catalog.shared().kernels, tensors: tensors.base.unsafelyUnwrapped,
         tensorCount: tensors.count,
         groups: plan.groupWork, stages: plan.stageWork, tasks: tasks.start,
-        taskCount: tasks.count, stageCount: 0, before: 0,
+        taskCount: tasks.count, stageCount: 0, before: 0, prepared: 0,
         scaleRow: try Catalog.shared().stages.count,
         blocks: total, chainSums: try heap.zeros(Double.self, max(1, plan.columns) * total),
         ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),

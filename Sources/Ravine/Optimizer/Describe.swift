@@ -64,7 +64,7 @@ extension Optimizer {
   private func describe(_ i: Int, _ plan: Plan, _ state: Text) throws(RavineError) -> Text {
     let t = tensors[i], group = plan.groups[plan.groupOf[i]]
     var line: Text = "\(t.text) \(ElementType.name(t.type))\(shapeText(t.shape, t.rank))"
-    if t.gradType != t.type { line.append(" gradient \(ElementType.name(t.gradType))") }
+    if t.givenType != t.type { line.append(" gradient \(ElementType.name(t.givenType))") }
     if group.resolved.frozen { return "\(line): frozen\n" }
     line.append(": \(try print(group.resolved.rule))")
     for (c, k) in group.clauses.enumerated() {

@@ -91,6 +91,9 @@ struct Piece {
       for block in first..<first + blocks { settle(block) }
     case .update:
       update(first, blocks)
+    case .accumulate:
+      countBytes(gradient: blocks, first)
+      for block in first..<first + blocks { accumulate(block) }
     }
   }
 
@@ -152,8 +155,15 @@ struct Piece {
     var g = lanes(tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
     var factor = 1.0
     let padded = (length(block) + 15) & ~15
-    for k in 0..<stage {
+    for k in tensor.pointee.first..<max(stage, tensor.pointee.first) {
       let s = work.pointee.stages[k]
+      if s.accumulates, let sum = tensor.pointee.sum {
+        let offset = block * RAVINE_BLOCK * tensor.pointee.lane
+        work.pointee.kernels.stage[2 * (work.pointee.scaleRow + 1) + wide].unsafelyUnwrapped(
+          nil, g, sum + offset, factor, scratch.g, padded)
+        g = UnsafeRawPointer(scratch.g)
+        factor = 1
+      }
       if s.scales { factor *= s.factor }
       if s.transforms {
         let constants = group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS
@@ -200,10 +210,24 @@ struct Piece {
   }
 
   private func unchanged(before stage: Int) -> Bool {
-    for k in 0..<stage where work.pointee.stages[k].transforms || work.pointee.stages[k].scales {
+    for k in tensor.pointee.first..<max(stage, tensor.pointee.first)
+    where work.pointee.stages[k].transforms || work.pointee.stages[k].scales {
       return false
     }
     return true
+  }
+
+  /// Adds a gradient to what was accumulated; the first of a window takes its place.
+  private func accumulate(_ block: Int) {
+    let k = work.pointee.phase.stage, padded = (length(block) + 15) & ~15
+    let (g, factor) = gradient(block, upTo: k)
+    let slot = group.pointee.slots + work.pointee.stages[k].slot
+    guard let sum = tensor.pointee.slots.unsafelyUnwrapped[slot] else { return }
+    let place = sum + block * RAVINE_BLOCK * tensor.pointee.lane
+    let row = work.pointee.scaleRow + (tensor.pointee.accumulated == 0 ? 0 : 1)
+    work.pointee.kernels.stage[2 * row + wide].unsafelyUnwrapped(
+      nil, g, place, factor, place, padded)
+    countBytes(length(block) * tensor.pointee.lane * (tensor.pointee.accumulated == 0 ? 1 : 2))
   }
 
   // MARK: rules
@@ -245,7 +269,8 @@ struct Piece {
         let p = tensor.pointee.data.unsafelyUnwrapped + offset
         call(
           first, n, UnsafeRawPointer(p), p, tensor.pointee.grad.unsafelyUnwrapped + offset,
-          chainFactor, reportSums(first))
+          factor(upTo: work.pointee.before), reportSums(first))
+        prepareNorms(first, whole)
       }
       first += whole
       blocks -= whole
@@ -253,12 +278,21 @@ struct Piece {
     for block in first..<first + blocks { updateBlock(block) }
   }
 
-  private var chainFactor: Double {
+  /// The scalar factors of the stages before `end`.
+  private func factor(upTo end: Int) -> Double {
     var factor = 1.0
-    for k in 0..<work.pointee.before where work.pointee.stages[k].scales {
+    for k in tensor.pointee.first..<max(end, tensor.pointee.first)
+    where work.pointee.stages[k].scales {
       factor *= work.pointee.stages[k].factor
     }
     return factor
+  }
+
+  /// Squares of the gradient as it came become those of its true size.
+  private func prepareNorms(_ first: Int, _ blocks: Int) {
+    guard work.pointee.prepared > 0, let sums = reportSums(first) else { return }
+    let f = factor(upTo: work.pointee.prepared)
+    for b in 0..<blocks { sums[2 * b] *= f * f }
   }
 
   private func reportSums(_ block: Int) -> UnsafeMutablePointer<Double>? {
@@ -271,9 +305,9 @@ struct Piece {
     let sums = reportSums(block)
     var raw = 0.0
     if sums != nil, work.pointee.transforming {
-      let g = lanes(
-        tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
+      let (g, factor) = gradient(block, upTo: work.pointee.prepared)
       work.pointee.kernels.measure[wide].unsafelyUnwrapped(g, 1, padded, &raw)
+      raw *= factor * factor
     }
     let (g, factor) = gradient(block, upTo: work.pointee.before)
     let data = tensor.pointee.data.unsafelyUnwrapped
@@ -284,7 +318,7 @@ struct Piece {
     let new = follows ? scratch.new : p == UnsafeRawPointer(place) ? place : scratch.p
     call(block, n, p, new, g, factor, sums)
     if follows { follow(upTo: work.pointee.stageCount, block, n, p, new, g, factor, sums) }
-    if let sums, work.pointee.transforming { sums[0] = raw }
+    if let sums, work.pointee.transforming { sums[0] = raw } else { prepareNorms(block, 1) }
     if new == place { return }
     if size == tensor.pointee.lane {
       memcpy(place, new, n * size)
@@ -311,8 +345,7 @@ struct Piece {
     measuring: Bool = false
   ) {
     let stage = work.pointee.stages[k]
-    var slot = group.pointee.slots
-    for j in work.pointee.before..<k { slot += work.pointee.stages[j].slots }
+    let slot = group.pointee.slots + stage.slot
     var call = self.call(block, n, slot, stage.slots, p, new, g, factor, sums)
     call.constants = UnsafeRawPointer(
       tensor.pointee.constants.unsafelyUnwrapped

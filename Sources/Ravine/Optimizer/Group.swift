@@ -62,7 +62,7 @@ struct Group {
     try checkMemory()
   }
 
-  /// The slots of the rule, and then of each stage behind it.
+  /// The slots of the rule, then of each stage behind it, then of each before it.
   private static func slots(of resolved: Resolved, _ before: Int) throws(RavineError) -> [GroupSlot]
   {
     var out: [GroupSlot] = []
@@ -70,7 +70,7 @@ struct Group {
     for slot in try resolved.rule.declaration.slots {
       out.append(try GroupSlot(Text(slot.name), slot, resolved.rule))
     }
-    for k in before..<resolved.stages.count {
+    for k in Array(before..<resolved.stages.count) + Array(0..<before) {
       for slot in try resolved.stages[k].declaration.slots {
         // The second of a name says whose it is.
         let taken = out.contains { $0.name == slot.name }

@@ -22,6 +22,9 @@ extension Optimizer {
   /// The value of a hyper-parameter in the next step.
   public func get(_ text: [UInt8]) throws(RavineError) -> Double {
     let key = Key(text)
+    if let scalars, key.patterns == nil, let k = scalars.names.firstIndex(of: key.name) {
+      return scalars.values[k]
+    }
     guard let patterns = key.patterns else {
       let (stage, parameter) = try Ravine.find(key.name, in: recipe, forClause: false)
       return try value(of: parameter, stage, in: Resolved(stages: recipe.stages, rule: recipe.rule))
@@ -84,9 +87,15 @@ extension Optimizer {
     } else {
       try assign(x, to: parameter, stage, in: &next)
       try next.checkLength()
-      try plan?.update(next)
+      let named: Text =
+        try stage.map { (k) throws(RavineError) -> Text in
+          "\(try stageName(k, in: next.stages)).\(parameter.name)"
+        } ?? Text()
       try checkMemory()
+      try plan?.update(next)
       recipe = next
+      // What began as the parameter is what is meant.
+      if let scalars, let k = scalars.names.firstIndex(of: named) { scalars.values[k] = x }
     }
   }
 

@@ -15,6 +15,10 @@ public final class Optimizer {
   var buffers: Buffers?
   /// Updates applied so far: the step that schedules see.
   public internal(set) var step: UInt64 = 0
+  /// Calls since the last step whose gradients were accumulated.
+  var accumulated: UInt64 = 0
+  /// Numbers of stages and rules; made by prepare.
+  var scalars: Scalars?
   /// Steps in a row that a guard skipped.
   var skips = 0.0
   /// A host's parallel_for broke off in the middle of a step.
@@ -84,7 +88,9 @@ public final class Optimizer {
     let plan = try Plan.make(recipe, tensors, options.allocator)
     let buffers = try Buffers.make(plan, tensors, options)
     let mark = heap.mark()
+    let scalars: Scalars
     do throws(RavineError) {
+      scalars = try Scalars(recipe, heap)
       try allocateState(plan)
       var firstBlock = 0
       for i in 0..<tensors.count {
@@ -99,6 +105,7 @@ public final class Optimizer {
     }
     self.plan = plan
     self.buffers = buffers
+    self.scalars = scalars
   }
 
   /// Does what needs a prepared optimizer; if that fails, one that was not prepared is not.
@@ -111,6 +118,7 @@ public final class Optimizer {
       if fresh {
         plan = nil
         buffers = nil
+        scalars = nil
         heap.release(to: mark)
       }
       throw error
@@ -177,7 +185,7 @@ public final class Optimizer {
     guard ElementType.aligned(data, tensor.type) else {
       throw .argument("tensor '\(tensor.text)': data is not aligned to its elements")
     }
-    guard ElementType.aligned(grad, tensor.gradType) else {
+    guard ElementType.aligned(grad, tensor.givenType) else {
       throw .argument("tensor '\(tensor.text)': grad is not aligned to its elements")
     }
     tensors[index].data = data

@@ -24,6 +24,12 @@ final class Plan {
   /// Whether a stage behind the rule measures the update first.
   var settles: Bool { phases.contains { $0.kind == .settle } }
   private(set) var transforming = false
+  /// The stage that accumulates.
+  private(set) var accumulator: Int?
+  /// How many phases come before it.
+  private(set) var phasesBefore = 0
+  /// How many stages bring the gradient to its true size.
+  private(set) var prepared = 0
   /// The learning rate of the recipe's own rule: every rule's first parameter.
   let rate: UnsafeMutablePointer<Double>
   /// What changes from step to step.
@@ -123,16 +129,22 @@ final class Plan {
   /// measured needs the next. Rules measure in the last of these. Then each stage behind the rule
   /// that must know the update has its own.
   private func planPhases(_ recipe: Recipe) throws(RavineError) {
-    var scaled = true, place = 0
+    var scaled = true, place = 0, slot = 0
+    for element in recipe.stages[recipe.before...] {
+      slot += try element.declaration.slots.count
+    }
+    var behind = 0
     stageCount = recipe.stages.count
     before = recipe.before
     try move(to: 0)
     for (k, element) in recipe.stages.enumerated() {
+      let slots = try element.declaration.slots.count
       stageWork[k] = StageWork(
-        row: element.row, place: place, transforms: false, reads: false,
-        slots: try element.declaration.slots.count, measurement: -1, scales: false,
-        phase: -1, column: 0, factor: 1)
+        row: element.row, place: place, transforms: false, reads: false, slots: slots,
+        slot: k < before ? slot : behind, measurement: -1, scales: false, phase: -1, column: 0,
+        factor: 1)
       place += element.values.count
+      if k < before { slot += slots } else { behind += slots }
       let facts = catalog.stages[element.row].facts(groupWork[0].hyper(of: stageWork[k]))
       if k == before { measureRules(&scaled) }
       plan(facts, k, &scaled)
@@ -146,7 +158,16 @@ final class Plan {
     work.pointee.transforms = facts.transforms
     work.pointee.reads = facts.reads
     work.pointee.scales = facts.scales
+    work.pointee.prepares = facts.prepares
+    if facts.prepares, prepared == k { prepared = k + 1 }
     transforming = transforming || facts.transforms
+    if facts.accumulates > 0 {
+      work.pointee.accumulates = true
+      transforming = true
+      accumulator = k
+      phasesBefore = phases.count
+      scaled = true
+    }
     if facts.settles { phases.append(Phase(kind: .settle, number: phases.count, stage: k)) }
     guard let measurement = facts.measures else { return }
     if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
@@ -162,6 +183,25 @@ final class Plan {
       if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
       phases[phases.count - 1].ruleMeasures = true
       return
+    }
+  }
+
+  /// How many calls it takes for a step.
+  var window: Double { accumulator.map { facts($0).accumulates } ?? 1 }
+
+  /// What a sum of so many gradients is multiplied by.
+  func windowFactor(_ count: UInt64) -> Double {
+    accumulator.map { facts($0).averages } ?? false ? 1 / Double(count) : 1
+  }
+
+  private func facts(_ k: Int) -> StageFacts {
+    catalog.stages[stageWork[k].row].facts(groupWork[0].hyper(of: stageWork[k]))
+  }
+
+  /// Puts the factors in place that do not hang on what is measured.
+  func setFactors() {
+    for k in 0..<before where stageWork[k].scales && stageWork[k].measurement < 0 {
+      stageWork[k].factor = facts(k).factor
     }
   }
 

@@ -32,9 +32,10 @@ extension Optimizer {
   private func preparedStep(_ grads: UnsafeBufferPointer<UnsafeRawPointer?>?, _ reporting: Bool)
     throws(RavineError) -> StepReport
   {
-    guard let plan, let buffers else { throw .memory }
+    guard let plan, let buffers, let scalars else { throw .memory }
     let active = try takeGradients(grads, plan)
     try plan.move(to: Double(step))
+    scalars.begin()
     var report = StepReport()
     report.step = step
     report.lr = plan.rate.pointee
@@ -44,18 +45,114 @@ extension Optimizer {
     }
     makeConstants(plan)
     connect(plan, buffers, reporting)
-    for phase in plan.phases {
-      try run(phase, buffers)
-      if phase.kind == .measure, try conclude(phase, plan, buffers, &report) { return report }
-      while phase.kind == .settle, !settle(phase, plan, buffers) { try run(phase, buffers) }
+    guard let k = plan.accumulator else {
+      try run(plan.phases[...], plan, buffers, scalars, &report)
+      return report
     }
+    try run(plan.phases[..<plan.phasesBefore], plan, buffers, scalars, &report)
+    if report.skipped != .no { return report }
+    if accumulated + 1 < UInt64(plan.window) {
+      try run(Phase(kind: .accumulate, number: 0, stage: k), buffers)
+      countAccumulated()
+      scalars.commit()
+      report.skipped = .accumulating
+      report.gradNorm = isMeasured(plan) ? report.gradNorm : .nan
+      return report
+    }
+    takeAccumulated(plan)
+    makeConstants(plan)
+    plan.stageWork[k].factor = plan.windowFactor(accumulated + 1)
+    try run(plan.phases[plan.phasesBefore...], plan, buffers, scalars, &report)
+    return report
+  }
+
+  /// Steps for what was accumulated since the last step.
+  public func flush(reporting: Bool = true) throws(RavineError) -> StepReport {
+    try checkPoison()
+    let plan = try prepared()
+    guard let buffers, let scalars else { throw .memory }
+    guard let k = plan.accumulator else {
+      throw .state("the recipe accumulates nothing: write accumulate(8) | before its rule")
+    }
+    try plan.move(to: Double(step))
+    scalars.begin()
+    var report = StepReport()
+    report.step = step
+    report.lr = plan.rate.pointee
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count { all[i].grad = nil }
+    takeAccumulated(plan)
+    guard accumulated > 0 else {
+      report.skipped = .noGradient
+      return report
+    }
+    makeConstants(plan)
+    connect(plan, buffers, reporting)
+    plan.stageWork[k].factor = plan.windowFactor(accumulated)
+    try run(plan.phases[plan.phasesBefore...], plan, buffers, scalars, &report)
+    return report
+  }
+
+  /// Some phases in order, the last of them the update or not. A stage may skip the rest.
+  private func run(
+    _ phases: ArraySlice<Phase>, _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars,
+    _ report: inout StepReport
+  ) throws(RavineError) {
+    for phase in phases {
+      try run(phase, buffers)
+      if phase.kind == .measure, try conclude(phase, plan, buffers, scalars, &report) {
+        scalars.commit()
+        if phase.number >= plan.phasesBefore { emptyWindow() }
+        return
+      }
+      while phase.kind == .settle, !settle(phase, plan, buffers) { try run(phase, buffers) }
+      if phase.kind == .update { try finish(plan, buffers, scalars, &report) }
+    }
+  }
+
+  /// Counts an update that was made.
+  private func finish(
+    _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars, _ report: inout StepReport
+  ) throws(RavineError) {
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].grad != nil { all[i].t += 1 }
+    emptyWindow()
     step += 1
     skips = 0
+    scalars.commit()
     report.step = step
-    if reporting { try measureReport(plan, buffers, &report) }
-    return report
+    if buffers.work.pointee.reporting { try measureReport(plan, buffers, &report) }
+  }
+
+  /// Counts a call whose gradients were accumulated.
+  private func countAccumulated() {
+    accumulated += 1
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil { all[i].accumulated += 1 }
+  }
+
+  private func emptyWindow() {
+    guard accumulated > 0 else { return }
+    accumulated = 0
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count { all[i].accumulated = 0 }
+  }
+
+  /// What was accumulated is added to the gradients of this step, or stands in their place.
+  private func takeAccumulated(_ plan: Plan) {
+    guard let k = plan.accumulator else { return }
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].accumulated > 0 {
+      let group = plan.groupWork[all[i].group]
+      let sum = all[i].slots.unsafelyUnwrapped[group.slots + plan.stageWork[k].slot]
+      if all[i].grad == nil {
+        all[i].grad = UnsafeRawPointer(sum)
+        all[i].gradType = all[i].laneType
+        all[i].first = k
+      } else {
+        all[i].sum = sum
+      }
+    }
   }
 
   /// Notes this step's gradients; whether there is any.
@@ -66,10 +163,13 @@ extension Optimizer {
     var active = false
     for i in 0..<tensors.count {
       let grad = grads == nil ? all[i].bound : grads.unsafelyUnwrapped[i]
-      guard ElementType.aligned(grad, all[i].gradType) else {
+      guard ElementType.aligned(grad, all[i].givenType) else {
         throw .argument("tensor '\(all[i].text)': its gradient is not aligned to its elements")
       }
       all[i].grad = plan.groupWork[all[i].group].rule < 0 ? nil : grad
+      all[i].gradType = all[i].givenType
+      all[i].sum = nil
+      all[i].first = 0
       active = active || all[i].grad != nil
     }
     return active
@@ -77,6 +177,7 @@ extension Optimizer {
 
   /// The scalars of this step: once for a group, and for tensors that count other steps.
   private func makeConstants(_ plan: Plan) {
+    plan.setFactors()
     for g in 0..<plan.groups.count {
       let group = plan.groupWork + g
       group.pointee.t = 0
@@ -143,6 +244,7 @@ extension Optimizer {
     work.pointee.stages = plan.stageWork
     work.pointee.stageCount = plan.stageCount
     work.pointee.before = plan.before
+    work.pointee.prepared = plan.prepared
     work.pointee.transforming = plan.transforming
     work.pointee.reporting = reporting
   }
@@ -173,7 +275,8 @@ extension Optimizer {
 
   /// What the stages and rules make of what a phase measured; whether the step is to be skipped.
   private func conclude(
-    _ phase: Phase, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
+    _ phase: Phase, _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars,
+    _ report: inout StepReport
   ) throws(RavineError) -> Bool {
     for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
       let stage = plan.stageWork + k
@@ -183,10 +286,10 @@ extension Optimizer {
       if measurement == .squares, isRaw(k, plan) { report.gradNorm = total.squareRoot() }
       let entry = plan.catalog.stages[stage.pointee.row]
       let hyper = plan.groupWork[0].hyper(of: stage.pointee)
-      switch entry.conclude(hyper, total) {
+      switch entry.conclude(hyper, total, scalars.of(stage: k)) {
       case .scale(let factor):
         stage.pointee.factor = factor
-        report.clipScale *= factor
+        if !stage.pointee.prepares { report.clipScale *= factor }
       case .skip where skips < entry.facts(hyper).limit:
         report.skipped = .guarded
       case .skip:
@@ -212,7 +315,10 @@ extension Optimizer {
   }
 
   private func isRaw(_ stage: Int, _ plan: Plan) -> Bool {
-    for k in 0..<stage where plan.stageWork[k].transforms || plan.stageWork[k].scales {
+    for k in 0..<stage
+    where !plan.stageWork[k].prepares
+      && (plan.stageWork[k].transforms || plan.stageWork[k].scales)
+    {
       return false
     }
     return true

@@ -9,12 +9,17 @@ struct Tensor: BitwiseCopyable {
   var rank: Int
   var count: Int
   var type: Int32
-  var gradType: Int32
+  var givenType: Int32
   var data: UnsafeMutableRawPointer?
   /// The gradient that steps use unless they are given others.
   var bound: UnsafeRawPointer?
-  /// The gradient of the step in progress; nil: none.
+  /// The gradient of the step in progress, and its type; nil: none.
   var grad: UnsafeRawPointer?
+  var gradType: Int32
+  /// What is added to it in this step.
+  var sum: UnsafeMutableRawPointer?
+  /// The first stage that it goes through: not 0 where it is what was accumulated.
+  var first = 0
 
   // Set by prepare.
   var group = 0
@@ -24,6 +29,8 @@ struct Tensor: BitwiseCopyable {
   var slots: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
   /// Updates applied so far.
   var t: UInt64 = 0
+  /// Gradients that were accumulated since then.
+  var accumulated: UInt64 = 0
   /// The rule's scalars for the step in progress: the group's or its own.
   var constants: UnsafeMutableRawPointer?
   var ownConstants: UnsafeMutableRawPointer?
@@ -32,6 +39,8 @@ struct Tensor: BitwiseCopyable {
   /// 1 where the arithmetic is in Double, else 0.
   var wide: Int { type == RVN_F64 ? 1 : 0 }
   var blocks: Int { (count + RAVINE_BLOCK - 1) / RAVINE_BLOCK }
+  /// The type of the arithmetic.
+  var laneType: Int32 { wide == 1 ? RVN_F64 : RVN_F32 }
   /// Bytes of an element of the arithmetic.
   var lane: Int { wide == 1 ? 8 : 4 }
   /// State arrays are padded to whole groups of lanes.
@@ -142,8 +151,7 @@ extension TensorDescription {
     nameCopy.update(from: bytes, count: length)
     return Tensor(
       name: nameCopy, nameCount: length, shape: shapeCopy, rank: Int(rank), count: count,
-      type: type,
-      gradType: gradType, data: data, bound: grad, grad: nil)
+      type: type, givenType: gradType, data: data, bound: grad, grad: nil, gradType: gradType)
   }
 
   private func elementCount(_ name: Text, _ size: Int) throws(RavineError) -> Int {

@@ -10,8 +10,9 @@ struct StageWork: BitwiseCopyable {
   var transforms: Bool
   /// Whether its lanes want the parameters.
   var reads: Bool
-  /// How many slots it has, where it stands behind the rule.
+  /// How many slots it has, and where they begin behind the rule's.
   var slots: Int
+  var slot: Int
   /// Row in the table of measuring kernels; -1: measures nothing.
   var measurement: Int32
   var scales: Bool
@@ -21,6 +22,10 @@ struct StageWork: BitwiseCopyable {
   var column: Int
   /// What it concluded in this step.
   var factor: Double
+  /// Whether it adds up gradients.
+  var accumulates = false
+  /// Whether norms are told behind it.
+  var prepares = false
 }
 
 /// What the tensors of a group share, as the engine sees it.
@@ -67,6 +72,8 @@ struct Phase: BitwiseCopyable {
     /// A stage behind the rule measures the update, which is made for that and not stored.
     case settle
     case update
+    /// The gradient is added to what was accumulated.
+    case accumulate
     /// How many elements are not finite.
     case count
   }
@@ -74,7 +81,7 @@ struct Phase: BitwiseCopyable {
   var number: Int
   /// Whether rules that measure do so in this phase.
   var ruleMeasures = false
-  /// The stage that settles.
+  /// The stage that settles, or accumulates.
   var stage = -1
 }
 
@@ -90,7 +97,9 @@ struct Work: BitwiseCopyable {
   var stageCount: Int
   /// How many of them stand before the rule.
   var before: Int
-  /// Row of the stage kernel that only scales.
+  /// How many of the stages bring the gradient to its true size.
+  var prepared: Int
+  /// Row of the stage kernel that only scales; the one behind it adds.
   var scaleRow: Int
   var blocks: Int
   /// For each measuring stage an array with one sum for each block.

@@ -101,6 +101,11 @@ struct Parser {
           "\(declaration.name) changes the gradient, and stands before the rule \(try rule.declaration.name)"
         )
       }
+      if try facts(of: element).accumulates > 0 {
+        for other in stages where other.row == element.row {
+          throw lexer.error(place, "\(declaration.name) stands twice")
+        }
+      }
       stages.append(element)
     } while lexer.take("|")
     guard let rule else { throw try withoutRule(stages[stages.count - 1]) }
@@ -549,9 +554,9 @@ func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -
     for p in d.parameters {
       let full: Text = "\(name).\(p.name)"
       if full == key {
-        if forClause, try facts(of: recipe.stages[i]).measures != nil {
-          throw .name(
-            "\(name) measures all tensors together, so '\(p.name)' cannot differ by tensor")
+        let facts = try facts(of: recipe.stages[i])
+        if forClause, facts.measures != nil || facts.scales {
+          throw .name("\(name) is one for all tensors, so '\(p.name)' cannot differ by tensor")
         }
         if forClause, p.kind == .word {
           throw .name("'\(full)' is a word, and the same for all tensors")

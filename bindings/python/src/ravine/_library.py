@@ -33,6 +33,7 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_add": [_handle, POINTER(layout.Tensor), POINTER(c_size_t)],
     "rvn_optimizer_override": [_handle, c_char_p, c_char_p],
     "rvn_optimizer_prepare": [_handle],
+    "rvn_optimizer_flush": [_handle, c_void_p],
     "rvn_optimizer_bind": [_handle, c_size_t, c_void_p, c_void_p],
     "rvn_optimizer_get": [_handle, c_char_p, POINTER(c_double)],
     "rvn_optimizer_set": [_handle, c_char_p, c_double],

@@ -142,6 +142,14 @@ class Optimizer(Handle):
         finally:
             self._leave()
 
+    def flush(self) -> StepReport:
+        """Steps for the gradients that `accumulate` has added up so far, divided by their number.
+
+        For the end of an epoch. Where nothing was added up, `skipped` of the report is 3.
+        """
+        self._call(lib.rvn_optimizer_flush, self._told)
+        return _new(StepReport, _unpack(self._report))
+
     def _with_loss(self, given: bool, loss: SupportsFloat) -> Any:
         used = self._input_with_loss if given else self._bound_with_loss
         try:

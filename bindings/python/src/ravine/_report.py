@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-_SKIPPED = {1: "skipped by finite_guard", 2: "accumulating", 3: "no gradient"}
+_SKIPPED = {1: "skipped: not finite", 2: "accumulated", 3: "no gradient"}
 
 
 class StepReport(NamedTuple):
@@ -15,7 +15,7 @@ class StepReport(NamedTuple):
     lr: float
     """Learning rate of the recipe's own rule in this step."""
     grad_norm: float
-    """2-norm over all gradients as they were given, before any stage."""
+    """2-norm over all gradients before any stage but `unscale` and `accumulate`; NaN if not measured."""
     clip_scale: float
     """Factor that the clipping stages multiplied the gradient by."""
     update_norm: float
@@ -24,7 +24,7 @@ class StepReport(NamedTuple):
     nonfinite: int
     """How many gradient elements were NaN or infinite."""
     skipped: int
-    """0 applied, 1 skipped by finite_guard, 2 accumulating, 3 no gradient."""
+    """0 applied, 1 skipped by finite_guard or unscale, 2 accumulated, 3 no gradient."""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
