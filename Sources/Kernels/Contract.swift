@@ -37,6 +37,16 @@ protocol MeasuringRule: LaneRule, Measuring {
   mutating func settle(_ sums: UnsafePointer<Double>)
 }
 
+/// One whose measurements are summed over all tensors that it steps, and change its scalars, which the
+/// declaration names. `begin` gets them as the last step left them, `settle` as `conclude` did.
+protocol SharedRule: MeasuringRule {
+  mutating func begin(_ scalars: UnsafePointer<Double>)
+  #if BASELINE
+  static func conclude(
+    _ h: Hyper, _ sums: UnsafePointer<Double>, _ scalars: UnsafeMutablePointer<Double>)
+  #endif
+}
+
 /// A stage that changes each element of a gradient by itself. `p` is the parameter, where
 /// `StageFacts.reads` says that it is wanted, and nothing of worth elsewhere.
 protocol LaneStage {

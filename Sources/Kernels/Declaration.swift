@@ -101,6 +101,16 @@ public struct RuleEntry {
   public let constants: [(UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void]
   /// Puts the measured sums into scalars that were written.
   public let settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void]
+  /// For a rule that measures all tensors together.
+  public let shared: Shared?
+
+  public struct Shared {
+    /// Puts its numbers into scalars that were written.
+    public let begin: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void]
+    /// Changes its numbers by the sums over all tensors.
+    public let conclude:
+      (UnsafePointer<Double>, UnsafePointer<Double>, UnsafeMutablePointer<Double>) -> Void
+  }
 }
 
 /// A stage as the library sees it.

@@ -20,7 +20,8 @@ public struct Entries: Visitor {
       RuleEntry(
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
         stateSize: MemoryLayout<F.State>.size, measuresSize: 0,
-        constants: [ruleConstants(F.self), ruleConstants(D.self)], settle: [none, none]))
+        constants: [ruleConstants(F.self), ruleConstants(D.self)], settle: [none, none],
+        shared: nil))
   }
 
   mutating func rule<F: MeasuringRule, D: MeasuringRule>(
@@ -31,7 +32,21 @@ public struct Entries: Visitor {
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
         stateSize: MemoryLayout<F.State>.size, measuresSize: MemoryLayout<F.Measures>.size,
         constants: [ruleConstants(F.self), ruleConstants(D.self)],
-        settle: [settle(F.self), settle(D.self)]))
+        settle: [settle(F.self), settle(D.self)], shared: nil))
+  }
+
+  mutating func rule<F: SharedRule, D: SharedRule>(
+    _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
+  ) {
+    rules.append(
+      RuleEntry(
+        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
+        stateSize: MemoryLayout<F.State>.size, measuresSize: MemoryLayout<F.Measures>.size,
+        constants: [ruleConstants(F.self), ruleConstants(D.self)],
+        settle: [settle(F.self), settle(D.self)],
+        shared: RuleEntry.Shared(
+          begin: [begin(F.self), begin(D.self)],
+          conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) })))
   }
 
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
@@ -108,6 +123,14 @@ func settle<R: MeasuringRule>(_: R.Type)
   { constants, sums in
     var rule = constants.loadUnaligned(as: R.self)
     rule.settle(sums)
+    constants.storeBytes(of: rule, as: R.self)
+  }
+}
+
+func begin<R: SharedRule>(_: R.Type) -> (UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void {
+  { constants, scalars in
+    var rule = constants.loadUnaligned(as: R.self)
+    rule.begin(scalars)
     constants.storeBytes(of: rule, as: R.self)
   }
 }

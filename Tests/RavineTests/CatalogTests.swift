@@ -201,6 +201,15 @@ private struct Shapes: Visitor {
     found += [both.0, both.1]
   }
 
+  mutating func rule<F: SharedRule, D: SharedRule>(
+    _: F.Type, _: @escaping ravine_rule_kernel, _: D.Type, _: @escaping ravine_rule_kernel
+  ) {
+    var both = (shape(F.self), shape(D.self))
+    both.0.measures = labels(F.Measures.self)
+    both.1.measures = labels(D.Measures.self)
+    found += [both.0, both.1]
+  }
+
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
     _: F.Type, _: @escaping ravine_stage_kernel, _: D.Type, _: @escaping ravine_stage_kernel
   ) {

@@ -6,6 +6,7 @@ Run by hand when a rule is added, never by CI. Made with Python 3.11.7 and
 
     torch 2.15.0   jax 0.10.2   jaxlib 0.10.2   optax 0.2.8   numpy 2.4.6
     keras 3.15.1   transformers 5.23.0   timm 1.0.31 with torchvision 0.29.2   pytorch_optimizer 4.1.0
+    prodigyopt 1.1.2
 
 To add a rule, stage or schedule: add one function under @vectors("its catalog name", source).
 Tests/python/test_vectors.py finds the new file and every case in it by itself.
@@ -253,9 +254,9 @@ class Torch:
             return flat(torch.zeros_like(p) if value is None else value)
 
         tensors = {n: torch.nn.Parameter(tensor(inputs.start[n], n)) for n in inputs.shapes}
-        options = {**self.options, "lr": rate(0), "foreach": False}
-        if "fused" in inspect.signature(self.optimizer).parameters:
-            options["fused"] = False
+        options = {**self.options, "lr": rate(0)}
+        known = inspect.signature(self.optimizer).parameters
+        options |= {name: False for name in ("foreach", "fused") if name in known}
         optimizer = self.optimizer(tensors.values(), **options)
         params, states = [], []
         for step, gradients in enumerate(inputs.gradients):
@@ -879,6 +880,39 @@ def lookahead():
         f64("every second step", *short, few()),
         f32("every second step", *short, few(8)),
         f64("more than a block", *short, blocks()),
+    ]
+
+
+@vectors("prodigy", f"prodigyopt {version('prodigyopt')}")
+def prodigy():
+    from prodigyopt import Prodigy
+
+    slots = {"m": "exp_avg", "v": "exp_avg_sq", "s": "s", "p0": "p0"}
+
+    def ref(**options):
+        reference = Torch(Prodigy, slots, **{"lr": 1.0} | options)
+        reference.source = f"prodigyopt {version('prodigyopt')}"
+        return reference
+
+    busy = "prodigy(0.5, weight_decay=0.1, bias_correction=true, d0=1e-3, growth_rate=1.5)"
+    coupled = "prodigy(decay=coupled, weight_decay=0.1, safeguard_warmup=true, d_coef=2, beta3=0.9)"
+    return [
+        f64("defaults", "prodigy", ref(), few()),
+        f64("defaults, larger start", "prodigy(d0=1e-2)", ref(d0=1e-2), few()),
+        f64(
+            "bias correction, decay, bounded growth",
+            busy,
+            ref(lr=0.5, weight_decay=0.1, use_bias_correction=True, d0=1e-3, growth_rate=1.5),
+            few(),
+        ),
+        f64(
+            "coupled, safeguarded",
+            coupled,
+            ref(decouple=False, weight_decay=0.1, safeguard_warmup=True, d_coef=2.0, beta3=0.9),
+            few(),
+        ),
+        f64("more than a block", "prodigy(d0=1e-3)", ref(d0=1e-3), blocks()),
+        f64("scheduled rate", f"prodigy({DECAYING}, d0=1e-3)", ref(lr=decaying, d0=1e-3), few()),
     ]
 
 

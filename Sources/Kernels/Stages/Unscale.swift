@@ -23,7 +23,8 @@ struct Unscale<T: Scalar>: DeclaredStage {
         Parameter(
           "scale", .number, 65536, lowOpen: true, "what the loss is multiplied by at first"),
         Parameter("dynamic", .flag, 1, to: 1, "whether the scale is changed"),
-        Parameter("growth", .number, 2, lowOpen: true, "factor after interval calls without overflow"),
+        Parameter(
+          "growth", .number, 2, lowOpen: true, "factor after interval calls without overflow"),
         Parameter("backoff", .number, 0.5, to: 1, lowOpen: true, "factor after an overflow"),
         Parameter("interval", .count, 2000, from: 1, to: 1e15, "calls without overflow to growth"),
         Parameter("hysteresis", .count, 1, from: 1, to: 1e15, "overflows to a backoff"),

@@ -54,7 +54,9 @@ extension Optimizer {
         if seen.contains(row) { continue }
         seen.append(row)
         out.append(first ? "measure " : ", ")
-        out.append("\(try Catalog.shared().rules[row].declaration.name) over each tensor")
+        let entry = try Catalog.shared().rules[row]
+        let over: StaticString = entry.shared == nil ? "each tensor" : "all its tensors"
+        out.append("\(entry.declaration.name) over \(over)")
         first = false
       }
     }

@@ -186,6 +186,14 @@ final class Plan {
     }
   }
 
+  /// Whether some tensor's rule is this one, and measures.
+  func measures(_ row: Int) -> Bool {
+    for g in 0..<groups.count where groupWork[g].rule == row && groupWork[g].measures > 0 {
+      return true
+    }
+    return false
+  }
+
   /// How many calls it takes for a step.
   var window: Double { accumulator.map { facts($0).accumulates } ?? 1 }
 

@@ -4,20 +4,29 @@ import Kernels
 /// take the place of the numbers when it has done its work.
 struct Scalars {
   let names: [Text]
-  /// Where those of each stage begin.
+  /// Where those of each stage begin, and those of each rule by its row.
   private let places: [Int]
+  private let rulePlaces: [(row: Int, place: Int)]
   let values: UnsafeMutablePointer<Double>
   private let pending: UnsafeMutablePointer<Double>
 
   /// At their start, for a whole recipe.
   init(_ recipe: Recipe, _ heap: Heap) throws(RavineError) {
     var names: [Text] = [], starts: [Double] = [], places: [Int] = []
+    func add(_ element: Element, _ name: Text) throws(RavineError) {
+      for scalar in try element.declaration.scalars {
+        names.append("\(name).\(scalar.name)")
+        starts.append(try GroupSlot(Text(), scalar, element).start)
+      }
+    }
     for (k, stage) in recipe.stages.enumerated() {
       places.append(names.count)
-      for scalar in try stage.declaration.scalars {
-        names.append("\(try stageName(k, in: recipe.stages)).\(scalar.name)")
-        starts.append(try GroupSlot(Text(), scalar, stage).start)
-      }
+      try add(stage, try stageName(k, in: recipe.stages))
+    }
+    var rulePlaces: [(row: Int, place: Int)] = []
+    for rule in recipe.rules where !rulePlaces.contains(where: { $0.row == rule.row }) {
+      rulePlaces.append((rule.row, names.count))
+      try add(rule, Text(try rule.declaration.name))
     }
     try checkMemory()
     values = try heap.allocate(Double.self, 2 * names.count)
@@ -25,11 +34,16 @@ struct Scalars {
     for (k, start) in starts.enumerated() { values[k] = start }
     self.names = names
     self.places = places
+    self.rulePlaces = rulePlaces
     begin()
   }
 
   /// Those that stage k may change in this step.
   func of(stage k: Int) -> UnsafeMutablePointer<Double> { pending + places[k] }
+
+  func of(rule row: Int) -> UnsafeMutablePointer<Double> {
+    pending + (rulePlaces.first { $0.row == row }?.place ?? 0)
+  }
 
   func begin() { pending.update(from: values, count: names.count) }
   func commit() { values.update(from: pending, count: names.count) }

@@ -219,7 +219,11 @@ extension Optimizer {
     _ out: UnsafeMutableRawPointer
   ) {
     let hyper = group.pointee.hyper
-    plan.catalog.rules[group.pointee.rule].constants[wide](hyper, Double(t), out)
+    let entry = plan.catalog.rules[group.pointee.rule]
+    entry.constants[wide](hyper, Double(t), out)
+    if let shared = entry.shared, let scalars {
+      shared.begin[wide](out, scalars.of(rule: group.pointee.rule))
+    }
     var out = out
     for k in plan.before..<plan.stageCount {
       let stage = plan.stageWork[k]
@@ -310,7 +314,7 @@ extension Optimizer {
       }
       return true
     }
-    if phase.ruleMeasures { settleRules(plan, buffers) }
+    if phase.ruleMeasures { settleRules(plan, buffers, scalars) }
     return false
   }
 
@@ -346,13 +350,39 @@ extension Optimizer {
     return total
   }
 
-  private func settleRules(_ plan: Plan, _ buffers: Buffers) {
+  private func settleRules(_ plan: Plan, _ buffers: Buffers, _ scalars: Scalars) {
+    let all = tensors.base.unsafelyUnwrapped
+    for row in 0..<plan.catalog.rules.count where plan.measures(row) {
+      let entry = plan.catalog.rules[row]
+      if let shared = entry.shared { settleShared(row, shared, plan, buffers, scalars) }
+      for i in 0..<tensors.count where all[i].grad != nil && all[i].blocks > 0 {
+        guard plan.groupWork[all[i].group].rule == row else { continue }
+        entry.settle[all[i].wide](
+          all[i].ownConstants.unsafelyUnwrapped,
+          entry.shared == nil
+            ? tensorSums(all[i], buffers) : UnsafePointer(scalars.of(rule: row)))
+      }
+    }
+  }
+
+  /// What a rule makes of the sums over all its tensors.
+  private func settleShared(
+    _ row: Int, _ shared: RuleEntry.Shared, _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars
+  ) {
+    var total: InlineArray<4, Double> = [0, 0, 0, 0], hyper: UnsafeMutablePointer<Double>?
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].grad != nil && all[i].blocks > 0 {
       let group = plan.groupWork[all[i].group]
-      guard group.measures > 0 else { continue }
-      plan.catalog.rules[group.rule].settle[all[i].wide](
-        all[i].ownConstants.unsafelyUnwrapped, tensorSums(all[i], buffers))
+      guard group.rule == row else { continue }
+      if hyper == nil { hyper = group.hyper }
+      let sums = tensorSums(all[i], buffers)
+      for k in 0..<Int(RAVINE_MAX_MEASURES) { total[k] += sums[k] }
+    }
+    guard let hyper else { return }
+    withUnsafeBytes(of: &total) {
+      shared.conclude(
+        hyper, $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Double.self),
+        scalars.of(rule: row))
     }
   }
 

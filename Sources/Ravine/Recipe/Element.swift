@@ -83,6 +83,13 @@ struct Resolved {
 }
 
 extension Recipe {
+  /// Its own rule, and those of its clauses.
+  var rules: [Element] {
+    var out = [rule]
+    for clause in clauses { if case .rule(let element) = clause.change { out.append(element) } }
+    return out
+  }
+
   /// Applies the clauses with these numbers, in order.
   func resolve(_ applying: [Int]) throws(RavineError) -> Resolved {
     var out = Resolved(stages: stages, rule: rule)

@@ -566,13 +566,7 @@ func find(_ key: Text, in recipe: Recipe, forClause: Bool) throws(RavineError) -
       known.append(full)
     }
   }
-  var rules = [recipe.rule]
-  if forClause {
-    for clause in recipe.clauses {
-      if case .rule(let element) = clause.change { rules.append(element) }
-    }
-  }
-  for rule in rules {
+  for rule in forClause ? recipe.rules : [recipe.rule] {
     let d = try rule.declaration
     for p in d.parameters {
       let full: Text = "\(d.name).\(p.name)"
