@@ -128,6 +128,8 @@ public struct StageEntry {
   public let facts: (UnsafePointer<Double>) -> StageFacts
   /// What it makes of what it measured over all tensors; it may change its scalars.
   public let conclude: (UnsafePointer<Double>, Double, UnsafeMutablePointer<Double>) -> Verdict
+  /// What it makes of what it measured of a unit.
+  public let change: (UnsafePointer<Double>, UnitSums) -> UnitChange
   /// Puts what was measured of a tensor's update into scalars that were written; whether it is enough.
   public let settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool]
 }
@@ -158,12 +160,14 @@ public struct StageFacts: Sendable {
   public let limit: Double
   /// Why its values do not go together.
   public let conflict: StaticString?
+  /// What it divides each tensor into, where it changes the gradient by what it measures of units.
+  public let units: Units?
 
   public init(
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
     factor: Double = 1, prepares: Bool = false, accumulates: Double = 0, averages: Bool = false,
     reads: Bool = false, follows: Bool = false, settles: Bool = false, limit: Double = .infinity,
-    conflict: StaticString? = nil
+    conflict: StaticString? = nil, units: Units? = nil
   ) {
     self.measures = measures
     self.scales = scales
@@ -177,6 +181,7 @@ public struct StageFacts: Sendable {
     self.settles = settles
     self.limit = limit
     self.conflict = conflict
+    self.units = units
   }
 }
 
@@ -187,6 +192,7 @@ protocol DeclaredStage: LaneStage {
   static func conclude(
     _ h: Hyper, _ measured: Double, _ scalars: UnsafeMutablePointer<Double>
   ) -> Verdict
+  static func change(_ h: Hyper, _ sums: UnitSums) -> UnitChange
 }
 
 extension UpdateStage {
@@ -199,6 +205,7 @@ extension DeclaredStage {
   ) -> Verdict {
     .scale(1)
   }
+  static func change(_ h: Hyper, _ sums: UnitSums) -> UnitChange { UnitChange(shift: 0, scale: 1) }
 }
 #else
 protocol DeclaredStage: LaneStage {}

@@ -57,7 +57,8 @@ public struct Entries: Visitor {
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size, stateSize: 0,
         constants: [stageConstants(F.self), stageConstants(D.self)],
         facts: { F.facts(hyper(F.Hyper.self, $0)) },
-        conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) }, settle: [enough, enough]))
+        conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) },
+        change: { F.change(hyper(F.Hyper.self, $0), $1) }, settle: [enough, enough]))
   }
 
   mutating func update<F: UpdateStage, D: UpdateStage>(
@@ -89,7 +90,8 @@ public struct Entries: Visitor {
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
         stateSize: MemoryLayout<F.State>.size, constants: [constants(0), constants(1)],
         facts: { F.facts(hyper(F.Hyper.self, $0)) },
-        conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) }, settle: [enough, enough]))
+        conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) },
+        change: { F.change(hyper(F.Hyper.self, $0), $1) }, settle: [enough, enough]))
   }
 
   private func update<F: UpdateStage, D: UpdateStage>(
@@ -100,6 +102,7 @@ public struct Entries: Visitor {
       stateSize: MemoryLayout<F.State>.size,
       constants: [updateConstants(F.self), updateConstants(D.self)],
       facts: { F.facts(hyper(F.Hyper.self, $0)) }, conclude: { _, _, _ in .scale(1) },
+      change: { _, _ in UnitChange(shift: 0, scale: 1) },
       settle: settle)
   }
 }

@@ -19,6 +19,8 @@ public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
   static func choose(_ a: Lanes, equalTo b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes
   /// The first `valid` lanes, with 0 in place of the rest.
   static func first(_ valid: Int, of x: Lanes) -> Lanes
+  /// The first `valid` lanes of x, and the rest of y.
+  static func splice(_ x: Lanes, first valid: Int, then y: Lanes) -> Lanes
   /// Hands over the lanes as Doubles, eight at a time.
   static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void)
 }
@@ -39,6 +41,10 @@ extension Float: Scalar {
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f32(x) }
   @inline(__always)
   public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f32(x, valid) }
+  @inline(__always)
+  public static func splice(_ x: Lanes, first valid: Int, then y: Lanes) -> Lanes {
+    ravine_splice_f32(x, y, valid)
+  }
   @inline(__always)
   public static func choose(_ a: Lanes, greaterThan b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes {
     ravine_greater_f32(a, b, x, y)
@@ -71,6 +77,10 @@ extension Double: Scalar {
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f64(x) }
   @inline(__always)
   public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f64(x, valid) }
+  @inline(__always)
+  public static func splice(_ x: Lanes, first valid: Int, then y: Lanes) -> Lanes {
+    ravine_splice_f64(x, y, valid)
+  }
   @inline(__always)
   public static func choose(_ a: Lanes, greaterThan b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes {
     ravine_greater_f64(a, b, x, y)

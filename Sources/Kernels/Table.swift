@@ -23,6 +23,8 @@ func eachStage<V: Visitor>(_ v: inout V) {
   v.stage(Accumulate<Float>.self, { pass(Accumulate<Float>.self, $0, $1, $2, $3, $4, $5) }, Accumulate<Double>.self, { pass(Accumulate<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(ClipNorm<Float>.self, { pass(ClipNorm<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipNorm<Double>.self, { pass(ClipNorm<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipValue<Double>.self, { pass(ClipValue<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.stage(ClipUnit<Float>.self, { pass(ClipUnit<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipUnit<Double>.self, { pass(ClipUnit<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.stage(Centralize<Float>.self, { pass(Centralize<Float>.self, $0, $1, $2, $3, $4, $5) }, Centralize<Double>.self, { pass(Centralize<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4, $5) }, FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.either(
     Decay<Float>.self, { pass(Decay<Float>.self, $0, $1, $2, $3, $4, $5) }, { run(Decay<Float>.self, $0) },
@@ -203,6 +205,16 @@ func fill(_ kernels: UnsafePointer<ravine_kernels>) {
   measure[5] = { measureBlocks(Maximum.self, Double.self, $0, $1, $2, $3) }
   measure[6] = { measureBlocks(Nonfinite.self, Float.self, $0, $1, $2, $3) }
   measure[7] = { measureBlocks(Nonfinite.self, Double.self, $0, $1, $2, $3) }
+
+  let unit = kernels.pointee.unit.unsafelyUnwrapped
+  unit[0] = { measureRows(Float.self, $0.unsafelyUnwrapped) }
+  unit[1] = { measureRows(Double.self, $0.unsafelyUnwrapped) }
+  unit[2] = { measureColumns(Float.self, $0.unsafelyUnwrapped) }
+  unit[3] = { measureColumns(Double.self, $0.unsafelyUnwrapped) }
+  unit[4] = { changeRows(Float.self, $0.unsafelyUnwrapped) }
+  unit[5] = { changeRows(Double.self, $0.unsafelyUnwrapped) }
+  unit[6] = { changeColumns(Float.self, $0.unsafelyUnwrapped) }
+  unit[7] = { changeColumns(Double.self, $0.unsafelyUnwrapped) }
 
   let load = kernels.pointee.load.unsafelyUnwrapped, store = kernels.pointee.store.unsafelyUnwrapped
   load[2] = { loadFloats(F32.self, $0, $1, $2) }

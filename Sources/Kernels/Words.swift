@@ -31,6 +31,11 @@ extension Parameter {
   static var amsgrad: Parameter {
     Parameter("amsgrad", .flag, 0, to: 1, "use the maximum of v so far")
   }
+  static var axis: Parameter {
+    Parameter(
+      "axis", .word, 0, to: 1, words: ["first", "last"],
+      "a unit is what shares a place on this axis")
+  }
   static func compat(_ words: [StaticString], _ summary: StaticString) -> Parameter {
     Parameter("compat", .word, 0, to: Double(words.count - 1), words: words, summary)
   }

@@ -105,7 +105,7 @@ def variants(name):
     numbers = {
         p.name: repr(inside(p))
         for p in e.parameters
-        if p.kind == "number" and not p.required and p.default == 0
+        if p.kind == "number" and not p.required and p.default in (0, math.inf)
     }
     made = {"default": {}}
     for p in e.parameters:

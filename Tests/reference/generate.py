@@ -916,6 +916,75 @@ def prodigy():
     ]
 
 
+def matrices(steps=4):
+    """Tensors of several axes: small rows, rows that cross the block, many columns, a vector."""
+    i = few(steps)
+    shapes = {"w": [3, 6], "conv": [4, 3, 2, 2], "long": [3, 700], "tall": [700, 3], "v": [1100]}
+    for k, (name, shape) in enumerate(shapes.items()):
+        count = int(np.prod(shape))
+        start = drawn(5 + k, count, 0.1)
+        i.add(name, shape, start, [drawn(90 + 10 * k + t, count) for t in range(steps)])
+    return i
+
+
+@vectors(
+    "clip_unit",
+    f"axis=first: timm.utils.agc, {TIMM}; axis=last: optax.adaptive_grad_clip, {OPTAX}",
+    kind="stage",
+)
+def clip_unit():
+    def first(factor, eps=1e-3):
+        agc = timm_module("utils.agc").adaptive_clip_grad
+
+        def clip(parameters):
+            agc(parameters, factor, eps)
+
+        reference = Torch(torch.optim.SGD, {"m": "momentum_buffer"}, clip, lr=0.1, momentum=0.9)
+        reference.source = f"timm.utils.agc, {TIMM}"
+        return reference
+
+    def last(factor):
+        def make(rate):
+            return optax.chain(optax.adaptive_grad_clip(factor), optax.sgd(rate, momentum=0.9))
+
+        return Optax(make, 0.1, {"m": "trace"})
+
+    def flat(steps=4):
+        """matrices, without what optax divides in other ways: three axes and more."""
+        i = matrices(steps)
+        for part in (i.shapes, i.start, *i.gradients):
+            part.pop("conv", None)
+        return i
+
+    rule = "sgd(0.1, momentum=0.9)"
+    return [
+        f64("timm, defaults", f"clip_unit | {rule}", first(0.01), matrices()),
+        f64("timm, eps", f"clip_unit(0.1, eps=0.5) | {rule}", first(0.1, 0.5), matrices()),
+        f32("timm, defaults", f"clip_unit | {rule}", first(0.01), few(8)),
+        f64("optax", f"clip_unit(0.05, axis=last) | {rule}", last(0.05), flat()),
+    ]
+
+
+@vectors("centralize", f"optax.centralize, {OPTAX}; axis=last: the formula", kind="stage")
+def centralize():
+    def make(rate):
+        return optax.chain(optax.centralize(), optax.sgd(rate, momentum=0.9))
+
+    def last(parameters):
+        for p in parameters:
+            if p.ndim > 1:
+                axes = tuple(range(p.ndim - 1))
+                p.grad.sub_(p.grad.mean(dim=axes, keepdim=True))
+
+    rule = "sgd(0.1, momentum=0.9)"
+    columns = Torch(torch.optim.SGD, {"m": "momentum_buffer"}, last, lr=0.1, momentum=0.9)
+    first = Optax(make, 0.1, {"m": "trace"})
+    return [
+        f64("first axis", f"centralize | {rule}", first, matrices()),
+        f64("last axis", f"centralize(last) | {rule}", columns, matrices(), source="the formula"),
+    ]
+
+
 @vectors("accumulate", f"optax.MultiSteps, {OPTAX}", kind="stage")
 def accumulate():
     def ref(n, make, **options):

@@ -34,6 +34,19 @@ typedef void (*ravine_rule_kernel)(const ravine_rule_call *);
 /* out = stage(in * factor); p: the parameters, or any memory for a stage that does not read them */
 typedef void (*ravine_stage_kernel)(const void *constants, const void *in, const void *p,
                                     double factor, void *out, size_t count);
+/* One block of a tensor that is seen as a matrix. x and p lie in scratch, and may be read a group of
+ * lanes too far. */
+typedef struct ravine_unit_call {
+  const void *x, *p;         /* the gradient; the parameters */
+  void *out;                 /* changed gradient; may be x */
+  size_t first, count;       /* where the block begins in the tensor; its elements */
+  size_t columns;
+  double *sums;              /* three for each row; or three arrays, for the columns */
+  double *edges;             /* three of the row that began before, three of the one that goes on */
+  const void *shift, *scale; /* by row or by column, in the type of the arithmetic, and padded */
+} ravine_unit_call;
+
+typedef void (*ravine_unit_kernel)(const ravine_unit_call *);
 /* out[b] = the measurement of block b, which starts at x + b * RAVINE_BLOCK elements */
 typedef void (*ravine_measure_kernel)(const void *x, size_t blocks, size_t count, double *out);
 typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
@@ -46,6 +59,7 @@ typedef struct ravine_kernels {
                                      scales, and one that gives p + in * factor */
   ravine_rule_kernel *update;     /* likewise, for those that stand behind the rule; out is read too */
   ravine_measure_kernel *measure; /* by Measurement */
+  ravine_unit_kernel *unit;       /* pairs: measure rows, columns; change rows, columns */
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
   ravine_convert_kernel *store;
 } ravine_kernels;

@@ -50,6 +50,15 @@ RAVINE_LANES ravine_f64x8 ravine_first_f64(ravine_f64x8 x, intptr_t valid) {
   const ravine_i64x8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
   return (ravine_f64x8)((ravine_i64x8)x & (lane < (int64_t)valid));
 }
+/* The first `valid` lanes of x, and the rest of y. */
+RAVINE_LANES ravine_f32x16 ravine_splice_f32(ravine_f32x16 x, ravine_f32x16 y, intptr_t valid) {
+  const ravine_i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return lane < (int32_t)valid ? x : y;
+}
+RAVINE_LANES ravine_f64x8 ravine_splice_f64(ravine_f64x8 x, ravine_f64x8 y, intptr_t valid) {
+  const ravine_i64x8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
+  return lane < (int64_t)valid ? x : y;
+}
 RAVINE_LANES ravine_f64x16 ravine_widen(ravine_f32x16 x) {
   return __builtin_convertvector(x, ravine_f64x16);
 }

@@ -103,6 +103,7 @@ private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
     stage: try heap.zeros(ravine_stage_kernel?.self, rows),
     update: try heap.zeros(ravine_rule_kernel?.self, rows),
     measure: try heap.zeros(ravine_measure_kernel?.self, rows),
+    unit: try heap.zeros(ravine_unit_kernel?.self, rows),
     load: try heap.zeros(ravine_convert_kernel?.self, rows),
     store: try heap.zeros(ravine_convert_kernel?.self, rows))
   #if arch(x86_64)

@@ -1,4 +1,5 @@
 import CShims
+import Kernels
 
 /// Tasks, sums and scratch: what the plan needs of memory, and does not depend on values.
 final class Buffers {
@@ -32,7 +33,9 @@ final class Buffers {
     }
     let threads = min(options.threads(for: elements), max(1, total))
     let size = threads == 1 ? total : taskBlocks
-    let tasks = try self.tasks(tensors, total, size, heap)
+    let tasks =
+      plan.byColumns
+      ? try chunks(tensors, heap) : try self.tasks(tensors, total, size, heap)
     let scratch = plan.settles ? Scratch.settlingSize : Scratch.size
     let work = try heap.allocate(Work.self, 1)
     work.initialize(
@@ -43,12 +46,53 @@ final class Buffers {
         taskCount: tasks.count, stageCount: 0, before: 0, prepared: 0,
         scaleRow: try Catalog.shared().stages.count,
         blocks: total, chainSums: try heap.zeros(Double.self, max(1, plan.columns) * total),
+        units: try units(plan, tensors, heap),
         ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),
         reportSums: try heap.zeros(Double.self, 2 * total),
         scratch: try heap.zeros(UInt8.self, threads * scratch), scratchSize: scratch,
         phase: plan.phases[0],
         reporting: false, transforming: false, next: 0, finished: 0))
     return Buffers(heap, threads, total, plan.columns, work)
+  }
+
+  /// What the stages that change gradients by unit need.
+  private static func units(
+    _ plan: Plan, _ tensors: borrowing Table<Tensor>, _ heap: Heap
+  ) throws(RavineError) -> UnsafeMutablePointer<UnitWork> {
+    let all = try heap.allocate(UnitWork.self, plan.unitStages * tensors.count)
+    for k in 0..<plan.stageCount {
+      guard plan.stageWork[k].units >= 0, let units = plan.facts(k).units else { continue }
+      for i in 0..<tensors.count {
+        all[plan.stageWork[k].units * tensors.count + i] =
+          plan.groupWork[plan.groupOf[i]].rule < 0
+          ? UnitWork() : try UnitWork.make(units, tensors[i], heap)
+      }
+    }
+    return all
+  }
+
+  /// Cuts each tensor into the runs whose columns are added up.
+  private static func chunks(
+    _ tensors: borrowing Table<Tensor>, _ heap: Heap
+  ) throws(RavineError) -> (start: UnsafeMutablePointer<TaskWork>, count: Int) {
+    var count = 0
+    for i in 0..<tensors.count {
+      let chunk = UnitWork.chunk(tensors[i])
+      count += (tensors[i].blocks + chunk - 1) / chunk
+    }
+    let tasks = try heap.allocate(TaskWork.self, count)
+    var t = 0
+    for i in 0..<tensors.count {
+      let chunk = UnitWork.chunk(tensors[i])
+      var first = 0
+      while first < tensors[i].blocks {
+        let blocks = min(chunk, tensors[i].blocks - first)
+        tasks[t] = TaskWork(tensor: i, first: first, blocks: blocks)
+        first += blocks
+        t += 1
+      }
+    }
+    return (tasks, count)
   }
 
   /// Cuts all blocks into runs of `size`.

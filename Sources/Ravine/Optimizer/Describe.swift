@@ -44,7 +44,8 @@ extension Optimizer {
     var first = true
     for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
       out.append(first ? "measure " : ", ")
-      out.append("\(try stageName(k, in: recipe.stages)) over all tensors")
+      let over: StaticString = plan.stageWork[k].units >= 0 ? "each unit" : "all tensors"
+      out.append("\(try stageName(k, in: recipe.stages)) over \(over)")
       first = false
     }
     if phase.ruleMeasures {

@@ -103,7 +103,11 @@ struct Piece {
   private func measureAll(_ first: Int, _ blocks: Int) {
     for k in 0..<work.pointee.stageCount {
       let stage = work.pointee.stages[k]
-      if stage.measurement >= 0, stage.phase == work.pointee.phase.number {
+      guard stage.phase == work.pointee.phase.number else { continue }
+      if stage.units >= 0 {
+        for block in first..<first + blocks { measureUnits(k, block) }
+      }
+      if stage.measurement >= 0 {
         let sums = work.pointee.chainSums + stage.column * work.pointee.blocks
         measure(stage.measurement, k, first, blocks, into: sums)
       }
@@ -165,7 +169,10 @@ struct Piece {
         factor = 1
       }
       if s.scales { factor *= s.factor }
-      if s.transforms {
+      if s.units >= 0 {
+        g = changeUnits(k, block, g, factor)
+        factor = 1
+      } else if s.transforms {
         let constants = group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS
         if s.reads, p == nil {
           p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
@@ -199,14 +206,55 @@ struct Piece {
     while block < first + blocks {
       var (g, factor) = gradient(block, upTo: stage)
       let padded = (length(block) + 15) & ~15
-      if factor != 1 {
-        work.pointee.kernels.stage[2 * work.pointee.scaleRow + wide].unsafelyUnwrapped(
-          nil, g, nil, factor, scratch.g, padded)
-        g = UnsafeRawPointer(scratch.g)
-      }
+      if factor != 1 { g = scaled(g, factor, block) }
       kernel(g, 1, padded, out + block)
       block += 1
     }
+  }
+
+  // MARK: units
+
+  private func units(_ k: Int) -> UnsafeMutablePointer<UnitWork> {
+    let place = work.pointee.stages[k].units * work.pointee.tensorCount
+    return work.pointee.units + place + (tensor - UnsafePointer(work.pointee.tensors))
+  }
+
+  /// Measures a block for stage k, which changes the gradient by unit.
+  private func measureUnits(_ k: Int, _ block: Int) {
+    let units = self.units(k)
+    guard units.pointee.units > 0 else { return }
+    var (g, factor) = gradient(block, upTo: k)
+    if g != UnsafeRawPointer(scratch.g) || factor != 1 { g = scaled(g, factor, block) }
+    let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+    let size = length(block) * tensor.pointee.lane
+    if p != UnsafeRawPointer(scratch.p) { memcpy(scratch.p, p, size) }
+    countBytes(parameters: 1, block, times: 1)
+    var call = units.pointee.call(tensor.pointee, block)
+    call.x = g
+    call.p = UnsafeRawPointer(scratch.p)
+    let row = units.pointee.byColumn ? 1 : 0
+    work.pointee.kernels.unit[2 * row + wide].unsafelyUnwrapped(&call)
+  }
+
+  /// The gradient of a block as stage k leaves it.
+  private func changeUnits(_ k: Int, _ block: Int, _ g: UnsafeRawPointer, _ factor: Double)
+    -> UnsafeRawPointer
+  {
+    let units = self.units(k), scaled = scaled(g, factor, block)
+    guard units.pointee.units > 0 else { return scaled }
+    var call = units.pointee.call(tensor.pointee, block)
+    call.x = scaled
+    call.out = scratch.g
+    let row = units.pointee.byColumn ? 3 : 2
+    work.pointee.kernels.unit[2 * row + wide].unsafelyUnwrapped(&call)
+    return scaled
+  }
+
+  /// A block times a factor, in scratch.
+  private func scaled(_ g: UnsafeRawPointer, _ factor: Double, _ block: Int) -> UnsafeRawPointer {
+    work.pointee.kernels.stage[2 * work.pointee.scaleRow + wide].unsafelyUnwrapped(
+      nil, g, nil, factor, scratch.g, (length(block) + 15) & ~15)
+    return UnsafeRawPointer(scratch.g)
   }
 
   private func unchanged(before stage: Int) -> Bool {

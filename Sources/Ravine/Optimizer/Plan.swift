@@ -28,6 +28,9 @@ final class Plan {
   private(set) var accumulator: Int?
   /// How many phases come before it.
   private(set) var phasesBefore = 0
+  /// How many stages change the gradient by unit, and whether by columns.
+  private(set) var unitStages = 0
+  private(set) var byColumns = false
   /// How many stages bring the gradient to its true size.
   private(set) var prepared = 0
   /// The learning rate of the recipe's own rule: every rule's first parameter.
@@ -168,6 +171,14 @@ final class Plan {
       phasesBefore = phases.count
       scaled = true
     }
+    if let units = facts.units {
+      if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
+      work.pointee.phase = phases.count - 1
+      work.pointee.units = unitStages
+      unitStages += 1
+      byColumns = byColumns || units.columns
+      scaled = true
+    }
     if facts.settles { phases.append(Phase(kind: .settle, number: phases.count, stage: k)) }
     guard let measurement = facts.measures else { return }
     if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
@@ -202,7 +213,7 @@ final class Plan {
     accumulator.map { facts($0).averages } ?? false ? 1 / Double(count) : 1
   }
 
-  private func facts(_ k: Int) -> StageFacts {
+  func facts(_ k: Int) -> StageFacts {
     catalog.stages[stageWork[k].row].facts(groupWork[0].hyper(of: stageWork[k]))
   }
 

@@ -251,6 +251,9 @@ extension Optimizer {
     work.pointee.prepared = plan.prepared
     work.pointee.transforming = plan.transforming
     work.pointee.reporting = reporting
+    for u in 0..<plan.unitStages * tensors.count {
+      work.pointee.units[u].clear(tensors[u % tensors.count])
+    }
   }
 
   private func run(_ phase: Phase, _ buffers: Buffers) throws(RavineError) {
@@ -284,6 +287,10 @@ extension Optimizer {
   ) throws(RavineError) -> Bool {
     for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
       let stage = plan.stageWork + k
+      if stage.pointee.units >= 0 {
+        concludeUnits(k, plan, buffers)
+        continue
+      }
       let total = chainTotal(stage.pointee, buffers)
       let measurement = Measurement(rawValue: stage.pointee.measurement) ?? .squares
       if measurement == .nonfinite, isRaw(k, plan) { report.nonfinite = UInt64(total) }
@@ -316,6 +323,21 @@ extension Optimizer {
     }
     if phase.ruleMeasures { settleRules(plan, buffers, scalars) }
     return false
+  }
+
+  /// What a stage makes of what it measured of each unit.
+  private func concludeUnits(_ k: Int, _ plan: Plan, _ buffers: Buffers) {
+    let stage = plan.stageWork[k], entry = plan.catalog.stages[stage.row]
+    let all = tensors.base.unsafelyUnwrapped
+    for i in 0..<tensors.count where all[i].grad != nil {
+      let units = buffers.work.pointee.units + (stage.units * tensors.count + i)
+      let hyper = plan.groupWork[all[i].group].hyper(of: stage)
+      units.pointee.join(all[i])
+      for u in 0..<units.pointee.units {
+        let change = entry.change(hyper, units.pointee.sums(u, all[i]))
+        units.pointee.set(u, change, wide: all[i].wide == 1)
+      }
+    }
   }
 
   private func isRaw(_ stage: Int, _ plan: Plan) -> Bool {

@@ -26,6 +26,8 @@ struct StageWork: BitwiseCopyable {
   var accumulates = false
   /// Whether norms are told behind it.
   var prepares = false
+  /// Where its units stand among those of all such stages; -1: it has none.
+  var units = -1
 }
 
 /// What the tensors of a group share, as the engine sees it.
@@ -104,6 +106,8 @@ struct Work: BitwiseCopyable {
   var blocks: Int
   /// For each measuring stage an array with one sum for each block.
   var chainSums: UnsafeMutablePointer<Double>
+  /// For each stage that changes gradients by unit, one for each tensor.
+  var units: UnsafeMutablePointer<UnitWork>
   /// For each block RAVINE_MAX_MEASURES sums of its rule.
   var ruleSums: UnsafeMutablePointer<Double>
   /// For each block two: squares of the gradient and of the update.
