@@ -391,6 +391,242 @@ rvn_status rvn_sampler_seek(rvn_sampler *sampler, uint64_t epoch, uint64_t posit
 /* NULL is fine. */
 void rvn_sampler_destroy(rvn_sampler *sampler);
 
+/* ---- checks on demand ------------------------------------------------------------------------- */
+
+/* The loss at the parameters as they are in memory at that moment, all of them. It writes *loss, and if
+ * with_gradient is 1 it also fills the arrays that the tensors have as grad. It returns 0;
+ * RVN_ERR_CANCELLED ends the check with that status, any other number with RVN_ERR_CALLBACK.
+ * It must not change the parameters, and should give the same loss each time: the same batch, no
+ * dropout. It is called on the thread that called the check, in that thread's floating-point mode,
+ * may call this library, and must return (no longjmp, no exception through it). */
+typedef int32_t (*rvn_loss)(void *user, int32_t with_gradient, double *loss);
+
+/* A loss and what it depends on. Everything is borrowed for the duration of a check.
+ * Checks take RVN_F32 and RVN_F64, for parameters and gradients; 16 bits are too few for differences.
+ * A check moves the parameters, and puts back every byte before it returns, whatever happens. The
+ * gradient arrays are left as the last call of the function left them. */
+typedef struct rvn_function {
+  size_t struct_size;         /* = sizeof(rvn_function) */
+  const rvn_tensor *tensors;  /* grad: where the function puts the gradient; NULL: the tensor is held
+                                 fast (rvn_loss_slice moves it all the same) */
+  size_t tensor_count;
+  rvn_loss loss;
+  void *user;                 /* handed to loss */
+  const struct rvn_options *host; /* memory, as in rvn_options at the end of this header, read during
+                                     the call; NULL: malloc */
+} rvn_function;
+
+/* What a gradient check says; the gravest is the largest. */
+#define RVN_GRADIENT_CORRECT 0
+#define RVN_GRADIENT_UNRESOLVED 1 /* noise of the loss hides an error of the size of the tolerance */
+#define RVN_GRADIENT_KINK 2       /* two one-sided derivatives, with the analytic one between them */
+#define RVN_GRADIENT_MISTAKE 3
+
+/* All 0: every element. */
+typedef struct rvn_check_gradient_options {
+  size_t struct_size;  /* = sizeof(rvn_check_gradient_options) */
+  uint64_t entries;    /* elements of each tensor, drawn without repetition; 0: all */
+  uint64_t directions; /* in place of elements: so many random directions of each tensor */
+  uint64_t seed;       /* of what is drawn */
+  double step;         /* relative to max(1, |x|), up to 1; 0: cube root of 3 times the noise */
+  double tolerance;    /* relative error that is correct, below 1; 0: 1e-6, or 1e-3 where parameters,
+                          gradient or loss are 32-bit floats */
+} rvn_check_gradient_options;
+
+/* What a check found, in all tensors or in one. */
+typedef struct rvn_gradient_check {
+  size_t struct_size;     /* = sizeof(rvn_gradient_check), set by the caller */
+  int32_t outcome;        /* RVN_GRADIENT_...: the gravest */
+  int32_t reserved;       /* 0 */
+  uint64_t checked;       /* derivatives compared, and how many of them were: */
+  uint64_t mistakes, kinks, unresolved;
+  double cosine;          /* of the angle between analytic and numeric gradient, kinks left out */
+  double ratio;           /* analytic = ratio * numeric, by least squares: 2 is a lost 1/2, -1 a sign */
+  size_t tensor;          /* the worst derivative: its tensor, */
+  int64_t index;          /* element, or -1 for a direction, */
+  double analytic;        /* what the function says, */
+  double numeric;         /* what differences say, NaN if the loss has no values around, */
+  double error;           /* what the numeric one may be off by, */
+  double relative_error;  /* |analytic - numeric| / max of both; for a direction also of its size
+                             without cancellation; infinite for an analytic NaN or infinity */
+  double backward, forward; /* the derivatives of the two sides, */
+  double step;            /* and how far they went */
+  double loss;            /* at the given parameters */
+  double noise;           /* estimated standard deviation of the loss for other reasons */
+  double repeated;        /* difference of two calls with the same parameters: above rounding, the
+                             function draws random numbers or another batch */
+  uint64_t evaluations;   /* calls of the function so far */
+} rvn_gradient_check;
+
+/* Compares the gradient of a function with differences of its loss.
+ *
+ * Each element is first compared with one central difference. The step balances truncation against
+ * noise, which is measured (9 calls; Moré and Wild 2011), so a loss in 32-bit floats is judged as
+ * one. What that does not confirm is looked at with eight steps, from sixteen times as long on, each a
+ * quarter of the one before: the best Richardson extrapolation decides, with its error estimate; where the one-sided derivatives stay
+ * apart by more than noise however short the step, and the analytic one lies between them, it is a kink
+ * (ReLU at 0, a maximum, |x|), and any subgradient is right. A kink elsewhere within the step does no
+ * harm. With directions, all elements of a tensor are moved at once by random signs: 2 calls each for
+ * any size, and a mistake shows as the tensor it is in.
+ *
+ * options may be NULL. each is NULL or has tensor_count elements, the first with its struct_size set,
+ * which holds for all, to receive what was found in each tensor. A mistake is RVN_OK: outcome says it. On failure nothing is
+ * written.
+ * Calls: 11, and 2 for each element or direction, 16 where they do not confirm it. Memory: a copy of
+ * the parameters and 8 bytes for each element.
+ * Errors: ARGUMENT, TYPE, SHAPE, NAME (as rvn_optimizer_add), NONFINITE (a parameter, or the loss at
+ * the given parameters), CALLBACK (also if the function changed the parameters), CANCELLED, MEMORY. */
+rvn_status rvn_check_gradient(const rvn_function *function, const rvn_check_gradient_options *options,
+                              rvn_gradient_check *result, rvn_gradient_check *each);
+
+/* The gradient noise scale: how many examples a batch needs until the noise in its gradient is as large
+ * as the gradient (McCandlish et al. 2018, arXiv:1812.06162, appendix A). Batches much smaller are
+ * mostly noise, much larger ones mostly wasted. The caller sets struct_size and decay, and the rest to
+ * 0; the struct is the running average, may be copied, and holds no memory. */
+typedef struct rvn_noise_scale {
+  size_t struct_size;    /* = sizeof(rvn_noise_scale) */
+  double decay;          /* share of the running means that stays: 0 the last estimate alone, 0.99 the
+                            last hundred or so, 1 a plain mean of all */
+  uint64_t count;        /* estimates so far */
+  double scale;          /* tr(S) / |G|^2 in examples, a ratio of means; NaN while the mean of |G|^2 is
+                            not above 0, which says: average over more */
+  double error;          /* its standard error, to first order; NaN for fewer than two estimates */
+  double signal;         /* the last estimate of |G|^2, the squared norm of the true gradient; unbiased,
+                            so it may be negative */
+  double variance;       /* the last estimate of tr(S), S the covariance of one example's gradient */
+  double mean_signal, mean_variance; /* their running means */
+  double weight, weight_squares, spread[3]; /* the library's own */
+} rvn_noise_scale;
+
+/* Takes in the 2-norms of the gradients of a small and a large batch, of so many examples; both are
+ * means over their examples. For an unbiased estimate the small norm is better the root mean square
+ * over several small batches. |G|^2 = (B |G_B|^2 - b |G_b|^2) / (B - b), tr(S) = (|G_b|^2 - |G_B|^2) /
+ * (1/b - 1/B). Errors, after which *scale is as it was: ARGUMENT (0 < small < large, norms >= 0, decay
+ * 0 to 1), NONFINITE (a norm, or its square). */
+rvn_status rvn_noise_scale_norms(rvn_noise_scale *scale, uint64_t small, double small_norm,
+                                 uint64_t large, double large_norm);
+
+/* The same from gradients: of `parts` batches of `batch` examples each (workers, micro-batches, or
+ * single examples with batch = 1). grads[p * tensors + t] is the gradient of tensor t in batch p, of
+ * counts[t] elements of dtype RVN_F32 or RVN_F64. The small norm is the root mean square over the
+ * batches, the large gradient their mean. Errors: ARGUMENT (parts below 2, NULL), TYPE, NONFINITE
+ * (names tensor, batch and index). */
+rvn_status rvn_noise_scale_gradients(rvn_noise_scale *scale, uint64_t batch, size_t parts,
+                                     size_t tensors, const void *const *grads, const size_t *counts,
+                                     int32_t dtype);
+
+/* All 0: the Hessian, to three digits, with at most 32 products. */
+typedef struct rvn_hessian_options {
+  size_t struct_size;  /* = sizeof(rvn_hessian_options) */
+  uint64_t iterations; /* products with the Hessian at most, up to 1,000; 0: 32 */
+  double tolerance;    /* stop at such a residual, relative to the larger |eigenvalue|; 0: 1e-3 */
+  double step;         /* of the gradient differences, relative to 1 + |x|; 0: 2^-17, or 2^-8 where
+                          parameters or gradients are 32-bit floats */
+  uint64_t seed;       /* of the first vector */
+  const void *const *preconditioner; /* NULL, or for each tensor an array of its dtype, all above 0: P
+                          of P^-1/2 H P^-1/2. A tensor without gradient may have NULL */
+  void *const *largest_vector;  /* NULL, or for each tensor an array of its dtype, which receives the */
+  void *const *smallest_vector; /* eigenvector, of length 1 over all tensors; left alone on failure */
+} rvn_hessian_options;
+
+typedef struct rvn_hessian_extremes_result {
+  size_t struct_size;      /* = sizeof(rvn_hessian_extremes_result), set by the caller */
+  double largest, smallest; /* eigenvalues, in units of loss / parameter^2 */
+  double largest_residual; /* |H v - lambda v|: some eigenvalue is no further off than this */
+  double smallest_residual;
+  double asymmetry;        /* how far the products were from those of a symmetric matrix, from rounding
+                              or kinks: what the eigenvalues may be off beyond the residual */
+  double loss, gradient_norm; /* at the given parameters */
+  uint64_t iterations, evaluations; /* products with the Hessian; calls of the function */
+  uint64_t bytes;          /* memory taken at the most */
+  int32_t converged;       /* 1: both residuals are within tolerance */
+  int32_t reserved;        /* 0 */
+} rvn_hessian_extremes_result;
+
+/* The largest and the smallest eigenvalue of the Hessian over all elements that have a gradient, by
+ * Lanczos with full re-orthogonalisation on central differences of the gradient. Both ends come from
+ * the same products; a power iteration would give whichever is larger in size. options may be NULL.
+ * Not converged is RVN_OK: converged and the residuals say it. On failure nothing is written.
+ * Calls: 1 and 2 for each product, all with gradient. Memory: a copy of the parameters, and 8 bytes for
+ * each element and product: (iterations + 1) * 8 bytes a parameter at the most, 264 by default.
+ * Errors: as rvn_check_gradient; NONFINITE also for a gradient. */
+rvn_status rvn_hessian_extremes(const rvn_function *function, const rvn_hessian_options *options,
+                                rvn_hessian_extremes_result *result);
+
+/* The edge of stability: the eigenvalue of the Hessian beyond which a rule with rate lr and momentum
+ * beta runs away on a quadratic, and at which full-batch training hovers (Cohen et al. 2021,
+ * arXiv:2103.00065). largest / threshold is the gauge: below 1 stable, about 1 at the edge.
+ *   "heavy_ball"  m = beta m + g, p -= lr m              2 (1 + beta) / lr; beta 0 is plain descent
+ *   "nesterov"    likewise, p -= lr (g + beta m)         2 (1 + beta) / (lr (1 + 2 beta))
+ *   "average"     m = beta m + (1 - beta) g, p -= lr m   2 (1 + beta) / (lr (1 - beta))
+ * A rule that scales each element by 1 / P, such as adam ("average", beta1) or rmsprop ("heavy_ball",
+ * momentum), is judged by the Hessian preconditioned with P: 38 / lr for beta1 = 0.9 (Cohen et al.
+ * 2022, arXiv:2207.14484). Adam after t steps has P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps).
+ * With dampening, lr is multiplied by 1 - dampening first. Rules of signs have no such edge.
+ * Errors: ARGUMENT (lr above 0, beta 0 to below 1), NAME. */
+rvn_status rvn_stability_threshold(const char *momentum, double lr, double beta, double *threshold);
+
+typedef struct rvn_loss_slice_options {
+  size_t struct_size; /* = sizeof(rvn_loss_slice_options) */
+  size_t points;      /* along the first direction, up to 2^20 */
+  size_t points2;     /* along the second; 0: a line */
+  double low, high;   /* where both begin and end, in units of the direction; both 0: -1 and 1 */
+  uint64_t seed;      /* of random directions */
+  const void *const *direction;  /* NULL: random; or for each tensor an array of its dtype */
+  const void *const *direction2;
+  int32_t raw;        /* 1: directions as they are, without normalisation */
+  int32_t last_axis;  /* what a filter of a tensor with two or more axes is: 0 a slice along the first
+                         axis (torch: out, in, ...), 1 along the last (x @ w: in, out) */
+  int32_t vectors;    /* 0: tensors with fewer than two axes (biases, norms) stay, as in the paper's
+                         code; 1: each is moved as one filter. No meaning with raw */
+  int32_t reserved;   /* 0 */
+} rvn_loss_slice_options;
+
+/* The loss around the parameters, on a line or on a plane: at x + a d, or x + a d + b d2, for evenly
+ * spaced a and b from low to high. Directions are normal random numbers unless given, and normalised
+ * filter by filter: each filter of d gets the norm of the same filter of x, so that slices of different
+ * networks can be compared (Li et al. 2018, arXiv:1712.09913). All tensors take part, with or without a
+ * gradient array. losses has room for points, or points * points2: row i, column j belongs to a_i, b_j.
+ * A loss that is NaN or infinite is a value like others. An odd number of points has the given
+ * parameters in the middle. On failure the losses written so far stay.
+ * Calls: 1 and one for each point, without gradient. Memory: a copy of the parameters, and 8 bytes for
+ * each element and direction.
+ * Errors: as rvn_check_gradient; ARGUMENT also where no tensor would move. */
+rvn_status rvn_loss_slice(const rvn_function *function, const rvn_loss_slice_options *options,
+                          double *losses);
+
+typedef struct rvn_activation_statistics_result {
+  size_t struct_size;      /* = sizeof(rvn_activation_statistics_result), set by the caller */
+  uint64_t rows, units;    /* as given */
+  uint64_t dead_units;     /* that are exactly 0 in every row */
+  uint64_t saturated_units; /* that are beyond the limits in more than half of the rows */
+  uint64_t nonfinite;      /* elements that are NaN or infinite */
+  int64_t first_nonfinite; /* row * units + unit of the first; -1: none */
+  double zeros, low, high; /* shares of all elements: exactly 0, below and above the limits */
+  double mean, deviation;  /* of the finite elements, and their standard deviation (of a population) */
+  double least, largest;
+} rvn_activation_statistics_result;
+
+/* What a batch of activations shows of the units that made them: rows of `units` elements, a row for
+ * each example (or example and time step), `stride` elements from one row to the next (0: units).
+ * dtype is RVN_F32 or RVN_F64. activation names the limits of saturation:
+ *   "tanh" -0.99 and 0.99      "sigmoid" 0.01 and 0.99      "relu", "linear" none
+ * shares is NULL or has room for 3 * units numbers: for each unit the share of its rows that are 0, then
+ * below, then above the limits.
+ * Errors: ARGUMENT (NULL, misaligned), NAME (no such activation), TYPE, SHAPE. */
+rvn_status rvn_activation_statistics(const void *values, int32_t dtype, size_t rows, size_t units,
+                                     size_t stride, const char *activation,
+                                     rvn_activation_statistics_result *result, double *shares);
+
+/* The same for the gates of an LSTM or a GRU that stand side by side in each row, `units` elements each,
+ * after their activation. gates says which, a letter each, 1 to 8: i f o r z are sigmoids, g (or c) and
+ * n (or h) are tanh: "ifgo" in torch, "ifco" in Keras. results has an element for each gate, the first
+ * with its struct_size set, which holds for all; stride 0 is units * gates; shares has room for
+ * 3 * units * gates, or is NULL. Errors: likewise, NAME for an unknown gate. */
+rvn_status rvn_gate_statistics(const void *values, int32_t dtype, size_t rows, size_t units,
+                               size_t stride, const char *gates,
+                               rvn_activation_statistics_result *results, double *shares);
+
 /* ---- the catalog ---------------------------------------------------------------------------------- */
 
 /* One thing that a recipe can name. The text is static: it lives as long as the library. */

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ._activations import ActivationStatistics, activation_statistics
 from ._catalog import Catalog, Entry, Parameter, Slot, catalog
+from ._checks import DerivativeCheck, GradientCheck, check_gradient
 from ._errors import (
     ArgumentError,
     CallbackError,
@@ -33,7 +35,15 @@ from ._errors import (
     UsageError,
     nearest,
 )
+from ._landscape import (
+    HessianExtremes,
+    LossSlice,
+    hessian_extremes,
+    loss_slice,
+    stability_threshold,
+)
 from ._library import isa, set_threads, shutdown, version
+from ._noise import NoiseScale, noise_scale
 from ._optimizer import Optimizer
 from ._recipe import Recipe, Times, times
 from ._report import StepReport
@@ -43,17 +53,23 @@ from ._schedule import Schedule, schedule
 __version__ = "0.1.0"
 
 __all__ = [
+    "ActivationStatistics",
     "ArgumentError",
     "CallbackError",
     "CancelledError",
     "Catalog",
+    "DerivativeCheck",
     "ElementTypeError",
     "Entry",
     "FileError",
     "FormatError",
+    "GradientCheck",
+    "HessianExtremes",
     "LibraryError",
+    "LossSlice",
     "MismatchError",
     "NeedsError",
+    "NoiseScale",
     "NonfiniteError",
     "Optimizer",
     "OutOfMemoryError",
@@ -71,11 +87,17 @@ __all__ = [
     "UnknownNameError",
     "UnsupportedError",
     "UsageError",
+    "activation_statistics",
     "catalog",
+    "check_gradient",
+    "hessian_extremes",
     "isa",
+    "loss_slice",
+    "noise_scale",
     "schedule",
     "set_threads",
     "shutdown",
+    "stability_threshold",
     "times",
     "version",
 ]

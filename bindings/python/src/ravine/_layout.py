@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import (
+    CFUNCTYPE,
     POINTER,
     Structure,
     c_char_p,
@@ -17,6 +18,8 @@ from ctypes import (
 from typing import Any
 
 F32, F64, BF16, F16 = 1, 2, 3, 4
+
+Loss = CFUNCTYPE(c_int32, c_void_p, c_int32, POINTER(c_double))
 
 
 class Sized(Structure):
@@ -93,6 +96,139 @@ class SamplerOptions(Sized):
         ("replacement", c_int32),
         ("drop_last", c_int32),
         ("reserved", c_int32),
+    ]
+
+
+class Function(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("tensors", POINTER(Tensor)),
+        ("tensor_count", c_size_t),
+        ("loss", Loss),
+        ("user", c_void_p),
+        ("host", c_void_p),
+    ]
+
+
+class CheckGradientOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("entries", c_uint64),
+        ("directions", c_uint64),
+        ("seed", c_uint64),
+        ("step", c_double),
+        ("tolerance", c_double),
+    ]
+
+
+class GradientCheck(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("outcome", c_int32),
+        ("reserved", c_int32),
+        ("checked", c_uint64),
+        ("mistakes", c_uint64),
+        ("kinks", c_uint64),
+        ("unresolved", c_uint64),
+        ("cosine", c_double),
+        ("ratio", c_double),
+        ("tensor", c_size_t),
+        ("index", c_int64),
+        ("analytic", c_double),
+        ("numeric", c_double),
+        ("error", c_double),
+        ("relative_error", c_double),
+        ("backward", c_double),
+        ("forward", c_double),
+        ("step", c_double),
+        ("loss", c_double),
+        ("noise", c_double),
+        ("repeated", c_double),
+        ("evaluations", c_uint64),
+    ]
+
+
+class NoiseScale(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("decay", c_double),
+        ("count", c_uint64),
+        ("scale", c_double),
+        ("error", c_double),
+        ("signal", c_double),
+        ("variance", c_double),
+        ("mean_signal", c_double),
+        ("mean_variance", c_double),
+        ("weight", c_double),
+        ("weight_squares", c_double),
+        ("spread", c_double * 3),
+    ]
+
+
+class HessianOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("iterations", c_uint64),
+        ("tolerance", c_double),
+        ("step", c_double),
+        ("seed", c_uint64),
+        ("preconditioner", POINTER(c_void_p)),
+        ("largest_vector", POINTER(c_void_p)),
+        ("smallest_vector", POINTER(c_void_p)),
+    ]
+
+
+class HessianExtremes(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("largest", c_double),
+        ("smallest", c_double),
+        ("largest_residual", c_double),
+        ("smallest_residual", c_double),
+        ("asymmetry", c_double),
+        ("loss", c_double),
+        ("gradient_norm", c_double),
+        ("iterations", c_uint64),
+        ("evaluations", c_uint64),
+        ("bytes", c_uint64),
+        ("converged", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class LossSliceOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("points", c_size_t),
+        ("points2", c_size_t),
+        ("low", c_double),
+        ("high", c_double),
+        ("seed", c_uint64),
+        ("direction", POINTER(c_void_p)),
+        ("direction2", POINTER(c_void_p)),
+        ("raw", c_int32),
+        ("last_axis", c_int32),
+        ("vectors", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class ActivationStatistics(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("rows", c_uint64),
+        ("units", c_uint64),
+        ("dead_units", c_uint64),
+        ("saturated_units", c_uint64),
+        ("nonfinite", c_uint64),
+        ("first_nonfinite", c_int64),
+        ("zeros", c_double),
+        ("low", c_double),
+        ("high", c_double),
+        ("mean", c_double),
+        ("deviation", c_double),
+        ("least", c_double),
+        ("largest", c_double),
     ]
 
 

@@ -54,6 +54,37 @@ _status: dict[str, list[Any]] = {
     "rvn_sampler_batch": [_handle, c_uint64, c_uint64, c_void_p, c_size_t, POINTER(c_size_t)],
     "rvn_sampler_tell": [_handle, POINTER(c_uint64), POINTER(c_uint64)],
     "rvn_sampler_seek": [_handle, c_uint64, c_uint64],
+    "rvn_check_gradient": [
+        POINTER(layout.Function),
+        POINTER(layout.CheckGradientOptions),
+        POINTER(layout.GradientCheck),
+        POINTER(layout.GradientCheck),
+    ],
+    "rvn_noise_scale_norms": [POINTER(layout.NoiseScale), c_uint64, c_double, c_uint64, c_double],
+    "rvn_noise_scale_gradients": [
+        POINTER(layout.NoiseScale),
+        c_uint64,
+        c_size_t,
+        c_size_t,
+        POINTER(c_void_p),
+        POINTER(c_size_t),
+        c_int32,
+    ],
+    "rvn_hessian_extremes": [
+        POINTER(layout.Function),
+        POINTER(layout.HessianOptions),
+        POINTER(layout.HessianExtremes),
+    ],
+    "rvn_stability_threshold": [c_char_p, c_double, c_double, POINTER(c_double)],
+    "rvn_loss_slice": [POINTER(layout.Function), POINTER(layout.LossSliceOptions), c_void_p],
+    "rvn_activation_statistics": [
+        *[c_void_p, c_int32, c_size_t, c_size_t, c_size_t, c_char_p],
+        *[POINTER(layout.ActivationStatistics), c_void_p],
+    ],
+    "rvn_gate_statistics": [
+        *[c_void_p, c_int32, c_size_t, c_size_t, c_size_t, c_char_p],
+        *[POINTER(layout.ActivationStatistics), c_void_p],
+    ],
     "rvn_catalog_entry": [c_size_t, POINTER(layout.Entry)],
     "rvn_catalog_parameter": [c_size_t, c_size_t, POINTER(layout.Parameter)],
     "rvn_catalog_slot": [c_size_t, c_size_t, POINTER(layout.Slot)],
@@ -177,6 +208,16 @@ def whole(value: SupportsIndex, what: str, low: int, high: int) -> int:
     if not low <= number <= high:
         raise ArgumentError(f"{what} is {number}, and must be from {low} to {high}")
     return number
+
+
+def real(value: object, what: str) -> float:
+    """A number as a float."""
+    if isinstance(value, (str, bytes)):
+        raise UsageError(f"{what} must be a number, not a {type(value).__name__}")
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UsageError(f"{what} must be a number, not a {type(value).__name__}") from None
 
 
 def set_threads(count: int) -> None:
