@@ -418,8 +418,9 @@ typedef struct rvn_function {
 
 /* What a gradient check says; the gravest is the largest. */
 #define RVN_GRADIENT_CORRECT 0
-#define RVN_GRADIENT_UNRESOLVED 1 /* noise of the loss hides an error of the size of the tolerance */
-#define RVN_GRADIENT_KINK 2       /* two one-sided derivatives, with the analytic one between them */
+#define RVN_GRADIENT_UNRESOLVED 1 /* noise of the loss may hide an error of tolerance times the
+                                     largest derivative */
+#define RVN_GRADIENT_KINK 2       /* two one-sided derivatives, and the analytic one about there */
 #define RVN_GRADIENT_MISTAKE 3
 
 /* All 0: every element. */
@@ -464,9 +465,9 @@ typedef struct rvn_gradient_check {
  * noise, which is measured (9 calls; Moré and Wild 2011), so a loss in 32-bit floats is judged as
  * one. What that does not confirm is looked at with eight steps, from sixteen times as long on, each a
  * quarter of the one before: the best Richardson extrapolation decides, with its error estimate; where the one-sided derivatives stay
- * apart by more than noise however short the step, and the analytic one lies between them, it is a kink
- * (ReLU at 0, a maximum, |x|), and any subgradient is right. A kink elsewhere within the step does no
- * harm. With directions, all elements of a tensor are moved at once by random signs: 2 calls each for
+ * apart by more than noise however short the step, and the analytic one is no further from their middle
+ * than they are apart, it is a kink (ReLU at 0, a maximum, |x|), where differences cannot judge. A kink
+ * elsewhere within the step does no harm. With directions, all elements of a tensor are moved at once by random signs: 2 calls each for
  * any size, and a mistake shows as the tensor it is in.
  *
  * options may be NULL. each is NULL or has tensor_count elements, the first with its struct_size set,

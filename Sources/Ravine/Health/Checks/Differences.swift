@@ -13,7 +13,7 @@ struct Differences {
   let noise: Double
   /// What the analytic gradient may be off by for rounding.
   let rounding: Double
-  /// The largest analytic derivative of the tensor: what matters is measured by it.
+  /// The largest analytic derivative of all tensors: what is hidden by noise is measured by it.
   let largest: Double
 
   /// How many deviations noise may reach.
@@ -62,13 +62,7 @@ struct Differences {
       length /= 4
     }
     try checkMemory()
-    var best = Look(), error = Double.infinity
-    for k in 1..<looks.count where looks[k].usable && looks[k - 1].usable {
-      var refined = looks[k]
-      refined.central = (16 * looks[k].central - looks[k - 1].central) / 15
-      let doubt = (refined.central - looks[k].central).magnitude + looks[k].noise * 17 / 15
-      if doubt < error { (best, error) = (refined, doubt) }
-    }
+    var (best, error) = refine(looks)
     // Close to the edge of where the loss has values only the shortest steps may be left.
     if error == .infinity, let last = looks.last(where: { $0.usable }) {
       (best, error) = (last, last.noise + last.apart)
@@ -80,21 +74,38 @@ struct Differences {
     if best.central.magnitude <= allowed(line, best.central, error) {
       return entry(line, best, error: error, isKnown(line, best.central, error))
     }
-    if let kink = kink(looks, line) { return entry(line, kink, error: kink.apart / 2, .kink) }
+    if let kink = kink(looks) { return entry(line, kink, error: kink.apart / 2, .kink) }
     return entry(line, best, error: error, .mistake)
   }
 
-  /// The shortest look whose two sides are apart by more than noise, if they were no further apart
-  /// with a step sixteen times as long, and the analytic derivative lies between them.
-  private func kink(_ looks: [Look], _ line: Line) -> Look? {
-    guard
-      let k = looks.lastIndex(where: { $0.usable && $0.apart > 8 * $0.noise }), k >= 2,
-      looks[k - 2].usable, looks[k].apart > 0.5 * looks[k - 2].apart
+  /// The best extrapolation, and what it may be off by. One that a shorter step contradicts came from
+  /// steps that were too long: over a kink, or over a whole wave.
+  private func refine(_ looks: [Look]) -> (Look, Double) {
+    var best = Look(), error = Double.infinity
+    var low = -Double.infinity, high = Double.infinity
+    for k in looks.indices.dropFirst().reversed() where looks[k].usable && looks[k - 1].usable {
+      var refined = looks[k]
+      refined.central = (16 * looks[k].central - looks[k - 1].central) / 15
+      let doubt = (refined.central - looks[k].central).magnitude + looks[k].noise * 17 / 15
+      guard refined.central + doubt >= low, refined.central - doubt <= high else { continue }
+      low = max(low, refined.central - 2 * doubt)
+      high = min(high, refined.central + 2 * doubt)
+      if doubt < error { (best, error) = (refined, doubt) }
+    }
+    return (best, error)
+  }
+
+  /// A look whose two sides are apart by more than noise, if they were no further apart with a step
+  /// sixteen times as long, and the analytic derivative is no further from their middle: conventions,
+  /// such as a derivative of 0 where ReLU has its kink, need not lie between the two.
+  private func kink(_ looks: [Look]) -> Look? {
+    let clear = looks.lastIndex { $0.usable && tolerance * $0.apart > $0.noise }
+    let visible = looks.lastIndex { $0.usable && $0.apart > 8 * $0.noise }
+    guard let k = clear ?? visible, k >= 2, looks[k - 2].usable,
+      looks[k].apart > 0.5 * looks[k - 2].apart
     else { return nil }
-    let slack = tolerance * max(line.size, looks[k].apart) + 2 * looks[k].noise + rounding
-    let low = min(looks[k].backward, looks[k].forward) - slack
-    let high = max(looks[k].backward, looks[k].forward) + slack
-    return low <= 0 && high >= 0 ? looks[k] : nil
+    let slack = tolerance * looks[k].apart + looks[k].noise + rounding
+    return looks[k].central.magnitude <= looks[k].apart + slack ? looks[k] : nil
   }
 
   private func scale(_ line: Line, _ off: Double) -> Double {

@@ -24,6 +24,8 @@ public struct GradientCheck {
   private let noise: LossNoise
   /// The analytic gradient, of all tensors that have one.
   private let gradient: UnsafeMutablePointer<Double>
+  /// Its largest element.
+  private var largest = 0.0
 
   /// What was found in all tensors, and in each. The parameters are put back whatever happens.
   public static func run(
@@ -60,6 +62,7 @@ public struct GradientCheck {
     repeated = (again - loss).magnitude
     noise = try LossNoise.measure(
       problem, loss, again: again, Philox(seed: options.seed, .checkedEntries).child(UInt64.max))
+    for k in 0..<problem.count { largest = max(largest, largest(problem[k])) }
   }
 
   /// The memory of the second result is the problem's.
@@ -89,7 +92,7 @@ public struct GradientCheck {
 
   private func tensor(_ k: Int) throws(RavineError) -> GradientReport {
     let part = problem[k], gradient = UnsafePointer(gradient + part.first)
-    let differences = differences(part, gradient)
+    let differences = differences(part)
     var report = GradientReport()
     func take(_ course: Line.Course) throws(RavineError) {
       let line = Line(problem, part, gradient, course, loss: loss)
@@ -117,14 +120,10 @@ public struct GradientCheck {
   }
 
   /// Steps and limits for one tensor.
-  private func differences(_ part: Part, _ gradient: UnsafePointer<Double>) -> Differences {
-    var largest = 0.0
-    for i in 0..<part.count where gradient[i].isFinite {
-      largest = max(largest, gradient[i].magnitude)
-    }
+  private func differences(_ part: Part) -> Differences {
     // Whoever computes the loss in Floats has no better gradient.
     let single = part.single || noise.single || noise.relative > 1e-10
-    let unit = single ? 0x1p-24 : 0x1p-53
+    let unit = max(single ? 0x1p-24 : 0x1p-53, noise.relative)
     // The step at which a third derivative of the size of the loss and noise weigh the same, if the
     // parameters can hold it.
     let balanced = Math.pow(3 * noise.relative, 1.0 / 3)
@@ -132,6 +131,16 @@ public struct GradientCheck {
     return Differences(
       tolerance: options.tolerance > 0 ? options.tolerance : single ? 1e-3 : 1e-6,
       step: options.step > 0 ? options.step : min(0.1, max(balanced, least)),
-      noise: noise.deviation, rounding: 8 * max(unit, noise.relative) * largest, largest: largest)
+      noise: noise.deviation, rounding: 8 * unit * largest(part), largest: largest)
+  }
+
+  /// The largest analytic derivative of a tensor.
+  private func largest(_ part: Part) -> Double {
+    var largest = 0.0
+    guard part.gradient != nil else { return 0 }
+    for i in part.first..<(part.first + part.count) where gradient[i].isFinite {
+      largest = max(largest, gradient[i].magnitude)
+    }
+    return largest
   }
 }

@@ -39,7 +39,8 @@ struct LossNoise {
       deviation: deviation, relative: largest > 0 ? deviation / largest : 0, single: single)
   }
 
-  /// Steps are powers of two, so that most of these points are exact in the type of the parameters.
+  /// Moves some elements by t small steps. Floats go by powers of two, so that they are where they
+  /// should be; Doubles do not, so that a loss is no Float by chance.
   private static func move(_ problem: Problem, _ t: Double, _ random: Philox) {
     for k in 0..<UInt64(16) {
       var place = Int(random.below(UInt64(problem.variables), at: k)), i = 0
@@ -47,9 +48,9 @@ struct LossNoise {
         if problem[i].gradient != nil { place -= problem[i].count }
         i += 1
       }
-      let x = problem[i].was[place]
+      let part = problem[i], x = part.was[place]
       let unit = x.magnitude > 1 ? x.binade.magnitude : 1
-      problem[i].now[place] = x + t * unit * 0x1p-17
+      part.now[place] = x + t * unit * (part.now.wide ? 0x1.4cccp-20 : 0x1p-19)
     }
   }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import byref
+from ctypes import sizeof
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +81,13 @@ def activation_statistics(
         rv.activation_statistics(gates_of_lstm, gates="ifgo")["f"]
 
     Args:
-        values: float32 or float64, of shape (..., units): the last axis has the units, all others are
-            rows. Values behind the activation function.
+        values: float32 or float64, of shape (..., units): the last axis has the units, all others
+            are rows. Values behind the activation function.
         activation: "relu", "tanh" (saturated beyond -0.99 and 0.99), "sigmoid" (0.01 and 0.99) or
             "linear".
-        gates: In place of it, the gates of an LSTM or a GRU that stand side by side in the last axis,
-            a letter each: i f o r z are sigmoids, g (or c) and n (or h) are tanh. "ifgo" in torch, "ifco"
-            in Keras. The result is then a dict with a letter for each key.
+        gates: In place of it, the gates of an LSTM or a GRU that stand side by side in the last
+            axis, a letter each: i f o r z are sigmoids, g (or c) and n (or h) are tanh. "ifgo" in
+            torch, "ifco" in Keras. The result is then a dict with a letter for each key.
     """
     array = np.ascontiguousarray(values)
     if array.dtype not in (np.float32, np.float64):
@@ -102,21 +102,20 @@ def activation_statistics(
     columns = array.shape[-1]
     rows = array.size // columns if columns else 0
     if gates is None:
-        result, shares = layout.ActivationStatistics(), np.empty((1, 3, columns))
-        name = encode(activation, "activation")
-        function, results, units = lib.rvn_activation_statistics, [result], columns
-        out = byref(result)
+        name, function = encode(activation, "activation"), lib.rvn_activation_statistics
+        count, units = 1, columns
     else:
         name, function = encode(gates, "gates"), lib.rvn_gate_statistics
         if not gates or columns % len(gates):
-            raise ShapeError(f"the last axis has {columns} elements, no multiple of gates {gates!r}")
+            raise ShapeError(
+                f"the last axis has {columns} elements, no multiple of gates {gates!r}"
+            )
         if len(set(gates)) < len(gates):
             raise UsageError(f"gates is {gates!r}, which has a letter twice")
-        units = columns // len(gates)
-        out = results = (layout.ActivationStatistics * len(gates))()
-        results[0].struct_size = layout.ActivationStatistics().struct_size
-        shares = np.empty((len(gates), 3, units))
-    check(function(array.ctypes.data, code, rows, units, 0, name, out, shares.ctypes.data))
+        count, units = len(gates), columns // len(gates)
+    results, shares = (layout.ActivationStatistics * count)(), np.empty((count, 3, units))
+    results[0].struct_size = sizeof(layout.ActivationStatistics)
+    check(function(array.ctypes.data, code, rows, units, 0, name, results, shares.ctypes.data))
     found = [
         _read(r, shares[k], str(activation) if gates is None else gates[k])
         for k, r in enumerate(results)

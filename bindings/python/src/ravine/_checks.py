@@ -49,12 +49,13 @@ class GradientCheck:
     """What a gradient check found. `check.ok` is False where there is a mistake."""
 
     outcome: str
-    """The gravest of all: "correct", "unresolved" (noise of the loss hides it), "kink" or "mistake"."""
+    """The gravest of all: "correct", "unresolved" (noise of the loss hides it), "kink" or
+    "mistake"."""
     checked: int
     """Derivatives that were compared."""
     mistakes: int
     kinks: int
-    """Derivatives with two one-sided values, between which the analytic one lies."""
+    """Derivatives with two one-sided values, and the analytic one about there."""
     unresolved: int
     cosine: float
     """Of the angle between analytic and numeric gradient."""
@@ -138,13 +139,13 @@ def check_gradient(
         check = rv.check_gradient(lambda p: (loss(p), gradient(p)), {"w": w, "b": b})
         assert check.ok, check
 
-    It tells a mistake from a kink (ReLU at 0, where any value between the two one-sided derivatives is
-    right) and from the noise of the loss, which it measures: a loss computed in float32 is judged as one.
+    It tells a mistake from a kink (ReLU at 0, where the derivatives of the two sides differ) and
+    from the noise of the loss, which it measures: a loss computed in float32 is judged as one.
 
     Args:
         fun: Takes params, which it must read anew and not change, and returns (loss, gradient), or
-            the loss alone if there is `grad`. It should be the same function each time: one batch, no
-            dropout.
+            the loss alone if there is `grad`. It should be the same function each time: one batch,
+            no dropout.
         params: A dict, list or tuple of float32 or float64 arrays, or one array. They are moved in
             place, and are byte for byte as before when the call returns or raises.
         grad: Takes params and returns the gradient, in the form of params. A parameter without one

@@ -30,7 +30,8 @@ class Function:
         if not callable(fun):
             raise UsageError(f"fun is a {type(fun).__name__}, not a function of the parameters")
         self._fun, self._params, self._grad = fun, params, grad
-        self.arrays = _named(params)
+        self._alone = not isinstance(params, (dict, list, tuple))
+        self.arrays = self._named(params)
         self._ranges = Ranges(self.arrays)
         self._error: BaseException | None = None
         self._buffers = self._probe() if gradient else {}
@@ -42,6 +43,27 @@ class Function:
             tensor_count=len(tensors),
             loss=self._callback,
         )
+
+    def _flat(self, tree: Any, what: str) -> dict[str, Any]:
+        """By name; the name of an array alone is "x"."""
+        if self._alone and not isinstance(tree, dict):
+            return {"x": tree}
+        return flat(tree, what)
+
+    def _named(self, params: Any) -> dict[str, Array]:
+        """Parameters by name, checked: they are moved in place."""
+        found: dict[str, Array] = {}
+        for name, array in self._flat(params, "params").items():
+            check_array(array, f"parameter {name!r}", name, write=True, wanted="float64")
+            if array.dtype not in (np.float32, np.float64):
+                raise ElementTypeError(
+                    f"parameter {name!r} is {array.dtype}; checks take float32 and float64, "
+                    "as 16 bits are too few for differences"
+                )
+            found[name] = array
+        if not found:
+            raise ArgumentError("params has no arrays")
+        return found
 
     def _tensor(self, name: str, array: Array) -> layout.Tensor:
         buffer = self._buffers.get(name)
@@ -66,11 +88,14 @@ class Function:
 
     def tree(self, given: Any, what: str) -> dict[str, Array]:
         """Arrays in the form of the parameters, of their shapes and types; copied if need be."""
-        flat = _flat(given, what)
+        flat = self._flat(given, what)
         _same_names(flat, self.arrays, what)
         found = {}
         for name, param in self.arrays.items():
-            array = np.ascontiguousarray(flat[name], param.dtype)
+            try:
+                array = np.asarray(flat[name], param.dtype, order="C")
+            except (TypeError, ValueError) as problem:
+                raise UsageError(f"{what} of {name!r} is no array: {problem}") from None
             if array.shape != param.shape:
                 raise ShapeError(
                     f"{what} of {name!r} has shape {np.shape(flat[name])}, "
@@ -85,7 +110,7 @@ class Function:
         """One call, to see which parameters have a gradient."""
         before = {name: array.copy() for name, array in self.arrays.items()}
         try:
-            flat = _flat(self._gradient(self._fun(self._params)), "the gradient")
+            flat = self._flat(self._gradient(self._fun(self._params)), "the gradient")
             changed = [n for n, a in self.arrays.items() if a.tobytes() != before[n].tobytes()]
         finally:
             for name, array in self.arrays.items():
@@ -140,7 +165,7 @@ class Function:
         try:
             returned = self._fun(self._params)
             if with_gradient:
-                self._read(_flat(self._gradient(returned), "the gradient"), self._buffers)
+                self._read(self._flat(self._gradient(returned), "the gradient"), self._buffers)
             out[0] = _loss(returned)
         except BaseException as problem:  # also KeyboardInterrupt: nothing may pass through C
             self._error = problem
@@ -156,23 +181,7 @@ def _loss(returned: Any) -> float:
     raise UsageError(f"the loss is a {type(value).__name__} of shape {np.shape(value)}, no number")
 
 
-def _named(params: Any) -> dict[str, Array]:
-    """Parameters by name, checked: they are moved in place."""
-    found: dict[str, Array] = {}
-    for name, array in _flat(params, "params").items():
-        check_array(array, f"parameter {name!r}", name, write=True, wanted="float64")
-        if array.dtype not in (np.float32, np.float64):
-            raise ElementTypeError(
-                f"parameter {name!r} is {array.dtype}; checks take float32 and float64, "
-                "as 16 bits are too few for differences"
-            )
-        found[name] = array
-    if not found:
-        raise ArgumentError("params has no arrays")
-    return found
-
-
-def _flat(tree: Any, what: str) -> dict[str, Any]:
+def flat(tree: Any, what: str) -> dict[str, Any]:
     """By name; an array alone is "x"."""
     if isinstance(tree, (dict, list, tuple)):
         return dict(flatten(tree, what))

@@ -90,8 +90,8 @@ def hessian_extremes(
         tolerance: Stops at such a residual, relative to the larger |eigenvalue|.
         step: Of the differences, relative to 1 + |x|; 0: 2**-17, or 2**-8 with float32.
         seed: Of the first vector.
-        preconditioner: Positive arrays in the form of params: P of P^-1/2 H P^-1/2. For Adam after t
-            steps (1 - beta1**t) * (sqrt(v / (1 - beta2**t)) + eps).
+        preconditioner: Positive arrays in the form of params: P of P^-1/2 H P^-1/2. For Adam after
+            t steps (1 - beta1**t) * (sqrt(v / (1 - beta2**t)) + eps).
         vectors: Whether to keep the two eigenvectors; they can be directions of a `loss_slice`.
     """
     function = Function(fun, params, grad)
@@ -132,9 +132,9 @@ def hessian_extremes(
 def stability_threshold(lr: float, beta: float = 0.0, momentum: str = "heavy_ball") -> float:
     """The largest eigenvalue of the Hessian with which a rule descends (Cohen et al. 2021, 2022).
 
-    momentum is "heavy_ball" (`sgd`, and `rmsprop`), "nesterov", or "average" (the Adam family, beta is
-    beta1): 2 (1 + beta) / lr; that by (1 + 2 beta); or by (1 - beta), which is 38 / lr for 0.9. For
-    rules that scale each element it is that of the preconditioned Hessian.
+    momentum is "heavy_ball" (`sgd`, and `rmsprop`), "nesterov", or "average" (the Adam family, beta
+    is beta1): 2 (1 + beta) / lr; that by (1 + 2 beta); or by (1 - beta), which is 38 / lr for 0.9.
+    For rules that scale each element it is that of the preconditioned Hessian.
     """
     kind, out = encode(momentum, "momentum"), c_double()
     check(lib.rvn_stability_threshold(kind, real(lr, "lr"), real(beta, "beta"), byref(out)))
@@ -155,8 +155,8 @@ class LossSlice:
     def plot(self, ax: Any = None, *, log: bool = False, levels: int = 30) -> Any:
         """Draws the line, or the contours of the plane, and returns the Axes. Needs matplotlib.
 
-        With `log`, the loss is on a logarithmic scale. It shows nothing by itself: in a script, save
-        the figure, `slice.plot().figure.savefig("slice.png")`.
+        With `log`, the loss is on a logarithmic scale. It shows nothing by itself: in a script,
+        save the figure, `slice.plot().figure.savefig("slice.png")`.
         """
         try:
             from matplotlib import colors, ticker
@@ -208,13 +208,13 @@ def loss_slice(
 
         rv.loss_slice(loss, params, 25, dimensions=2).plot()
 
-    Directions are normal random numbers, normalised filter by filter: each filter gets the norm of the
-    parameters' filter, so that slices of different networks can be compared (Li et al. 2018).
+    Directions are normal random numbers, normalised filter by filter: each filter gets the norm of
+    the parameters' filter, so that slices of different networks can be compared (Li et al. 2018).
 
     Args:
-        fun: Takes params and returns the loss, or (loss, gradient), of which the gradient is left out.
-        params: As in `check_gradient`.
-        points: Along each direction; an odd number has the parameters in the middle. A pair for a
+        fun: Takes params and returns the loss, or (loss, gradient), of which the gradient is left
+        out. params: As in `check_gradient`. points: Along each direction; an odd number has the
+        parameters in the middle. A pair for a
             plane with different numbers.
         dimensions: 1, a line, or 2, a plane.
         span: Where the points begin and end, in units of the direction.

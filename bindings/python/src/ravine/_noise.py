@@ -11,7 +11,7 @@ import numpy as np
 from . import _layout as layout
 from ._arrays import Array, address, dtype_code
 from ._errors import ArgumentError, ElementTypeError, ShapeError, UsageError
-from ._function import _flat
+from ._function import flat
 from ._library import check, lib, real, whole
 
 _MOST = 2**64 - 1
@@ -80,7 +80,8 @@ class NoiseScale:
 
     @property
     def scale(self) -> float:
-        """tr(S) / |G|^2 in examples, a ratio of means; NaN while the mean of |G|^2 is not above 0."""
+        """tr(S) / |G|^2 in examples, a ratio of means; NaN while the mean of |G|^2 is not above
+        0."""
         return float(self._native.scale) if self.count else float("nan")
 
     @property
@@ -131,8 +132,8 @@ def noise_scale(gradients: Sequence[Any], batch: SupportsIndex) -> NoiseScale:
 
 def _arrays(part: Any, what: str) -> dict[str, Array]:
     found = {}
-    for name, value in _flat(part, what).items():
-        array = np.ascontiguousarray(value)
+    for name, value in flat(part, what).items():
+        array = np.asarray(value, order="C")
         if array.dtype not in (np.float32, np.float64):
             raise ElementTypeError(f"{what} has {array.dtype}; it must be float32 or float64")
         found[name] = array
