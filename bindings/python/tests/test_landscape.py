@@ -213,6 +213,13 @@ def test_it_plots_a_line_and_a_plane(tmp_path: Any) -> None:
         for log in (False, True):
             got.plot(log=log).figure.savefig(tmp_path / "slice.png")
             assert (tmp_path / "slice.png").stat().st_size > 1000
+    flat = rv.loss_slice(lambda p: 2.0, np.ones((2, 2)), 3, dimensions=2)
+    assert flat.plot().get_xlabel() == flat.plot(log=True).get_xlabel() == "first direction"
+    below = rv.loss_slice(lambda p: -2.0, np.ones((2, 2)), 3, dimensions=2)
+    with pytest.raises(rv.ArgumentError, match="above 0"):
+        below.plot(log=True)
+    with pytest.raises(rv.UsageError, match="no contours"):
+        rv.loss_slice(lambda p: 2.0, np.ones((2, 2)), (3, 1), dimensions=2).plot()
 
 
 def test_without_matplotlib_plot_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,14 +152,14 @@ class LossSlice:
     losses: Array
     """losses[i] at a[i], or losses[i, j] at a[i], b[j]. NaN and infinity are kept."""
 
-    def plot(self, ax: Any = None, *, log: bool = False, levels: int = 30) -> Any:
+    def plot(self, ax: Any = None, *, log: bool = False, levels: int = 24) -> Any:
         """Draws the line, or the contours of the plane, and returns the Axes. Needs matplotlib.
 
         With `log`, the loss is on a logarithmic scale. It shows nothing by itself: in a script,
         save the figure, `slice.plot().figure.savefig("slice.png")`.
         """
         try:
-            from matplotlib import colors, ticker
+            from matplotlib import colors
             from matplotlib.figure import Figure
         except ImportError:
             raise UnsupportedError("plot needs matplotlib: pip install matplotlib") from None
@@ -173,15 +173,30 @@ class LossSlice:
             if log:
                 ax.set_yscale("log")
             return ax
-        losses = np.ma.masked_invalid(self.losses.T)
-        scale = colors.LogNorm() if log else None
-        locator = ticker.LogLocator(subs="all") if log else ticker.MaxNLocator(levels)
-        drawn = ax.contourf(self.a, self.b, losses, levels, norm=scale, locator=locator)
-        ax.figure.colorbar(drawn, ax=ax, label="loss")
+        losses, edges = self._contours(levels, log)
+        norm = colors.LogNorm() if log else None
+        drawn = ax.contourf(self.a, self.b, losses, edges, norm=norm, extend="both")
+        ax.figure.colorbar(drawn, ax=ax, label="loss", format="%.3g")
         ax.plot(0, 0, marker="+", color="white", markersize=10)
         ax.set_ylabel("second direction")
         ax.set_aspect("equal")
         return ax
+
+    def _contours(self, levels: int, log: bool) -> tuple[Any, Array]:
+        """The losses that can be drawn, and where one colour ends."""
+        if min(self.losses.shape) < 2:
+            raise UsageError(f"a plane of {self.losses.shape} points has no contours to draw")
+        losses: Any = np.ma.masked_invalid(self.losses.T)
+        if log:
+            losses = np.ma.masked_less_equal(losses, 0)
+        if not losses.count():
+            raise ArgumentError(
+                f"no loss is finite{' and above 0' if log else ''}: nothing to draw"
+            )
+        low, high = float(losses.min()), float(losses.max())
+        if low == high:
+            low, high = (low / 2, 2 * low) if log else (low - 0.5, high + 0.5)
+        return losses, (np.geomspace if log else np.linspace)(low, high, levels + 1)
 
     def __repr__(self) -> str:
         finite = self.losses[np.isfinite(self.losses)]
