@@ -137,7 +137,7 @@ build/examples/%: examples/c/%.c examples/c/digits.h include/ravine.h build/libr
 	@cc $(EXAMPLE_FLAGS) $< -Lbuild -lravine -lm '-Wl,-rpath,$$ORIGIN/..' -o $@
 
 .PHONY: examples demo
-examples: build/examples/quickstart build/examples/train_digits
+examples: build/examples/quickstart build/examples/train_digits build/examples/check_gradient
 
 demo: | tools
 	@$(MAKE) --no-print-directory examples $(VENV)/done

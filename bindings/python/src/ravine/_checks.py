@@ -102,7 +102,7 @@ class GradientCheck:
     def _counts(self) -> str:
         if self.checked == 0:
             return "no gradient"
-        parts = [f"{self.checked} derivatives"]
+        parts = [f"{self.checked} derivative{'s' if self.checked > 1 else ''}"]
         for number, one, many in (
             (self.mistakes, "mistake", "mistakes"),
             (self.kinks, "kink", "kinks"),
@@ -118,7 +118,7 @@ class GradientCheck:
             return ""
         if self.ratio == 0 or abs(self.ratio) < 1e-12:
             return ": the analytic gradient is 0"
-        if self.checked > 2 and abs(self.cosine) > 0.999999:
+        if 2 < self.checked <= 2 * self.mistakes and abs(self.cosine) > 0.999999:
             return f": analytic = {self.ratio:.6g} * numeric throughout"
         return ""
 

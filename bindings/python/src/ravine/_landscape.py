@@ -175,7 +175,7 @@ class LossSlice:
             return ax
         losses, edges = self._contours(levels, log)
         norm = colors.LogNorm() if log else None
-        drawn = ax.contourf(self.a, self.b, losses, edges, norm=norm, extend="both")
+        drawn = ax.contourf(self.a, self.b, losses, edges, norm=norm)
         ax.figure.colorbar(drawn, ax=ax, label="loss", format="%.3g")
         ax.plot(0, 0, marker="+", color="white", markersize=10)
         ax.set_ylabel("second direction")
