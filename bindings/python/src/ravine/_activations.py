@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ctypes import sizeof
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,7 @@ from ._errors import ElementTypeError, ShapeError, UsageError
 from ._library import check, encode, lib
 
 
-@dataclass(frozen=True, repr=False)
-class ActivationStatistics:
+class ActivationStatistics(NamedTuple):
     """What a batch of activations shows of the units that made them."""
 
     name: str

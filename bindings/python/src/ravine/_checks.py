@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import byref
-from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 from . import _layout as layout
 from ._function import Fun, Function, named, place
@@ -15,13 +14,12 @@ _OUTCOMES = ("correct", "unresolved", "kink", "mistake")
 _MOST = 2**64 - 1
 
 
-@dataclass(frozen=True)
-class DerivativeCheck:
+class DerivativeCheck(NamedTuple):
     """One derivative, as the function says and as differences of the loss say."""
 
     name: str
     """The parameter."""
-    index: tuple[int, ...] | None
+    index: tuple[int, ...] | None  # type: ignore[assignment]
     """The element; None for a direction through the whole parameter."""
     analytic: float
     """What the function says."""
@@ -44,8 +42,7 @@ class DerivativeCheck:
         )
 
 
-@dataclass(frozen=True, repr=False)
-class GradientCheck:
+class GradientCheck(NamedTuple):
     """What a gradient check found. `check.ok` is False where there is a mistake."""
 
     outcome: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from ctypes import byref, c_double
-from dataclasses import dataclass, field
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from ._library import check, encode, lib, real, whole
 _MOST = 2**64 - 1
 
 
-@dataclass(frozen=True, repr=False)
-class HessianExtremes:
+class HessianExtremes(NamedTuple):
     """The largest and the smallest eigenvalue of a Hessian."""
 
     largest: float
@@ -41,9 +39,9 @@ class HessianExtremes:
     loss: float
     gradient_norm: float
     preconditioned: bool
-    largest_vector: dict[str, Array] | None = field(default=None)
+    largest_vector: dict[str, Array] | None = None
     """Its direction, by parameter; with `vectors=True`."""
-    smallest_vector: dict[str, Array] | None = field(default=None)
+    smallest_vector: dict[str, Array] | None = None
 
     def edge(self, lr: float, beta: float = 0.0, momentum: str = "heavy_ball") -> float:
         """The edge-of-stability gauge: `largest / stability_threshold(lr, beta, momentum)`.
@@ -141,8 +139,7 @@ def stability_threshold(lr: float, beta: float = 0.0, momentum: str = "heavy_bal
     return out.value
 
 
-@dataclass(frozen=True, repr=False)
-class LossSlice:
+class LossSlice(NamedTuple):
     """The loss on a line or a plane through the parameters."""
 
     a: Array
