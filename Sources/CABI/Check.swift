@@ -22,6 +22,12 @@ private func with(
     guard let loss = f.loss else { throw null("rvn_function.loss") }
     let problem = Problem(LossFunction(loss, f.user, mode: mode), native.allocator)
     try checkNoneFailed()
+    guard f.tensor_count >= 0 else {
+      throw RavineError(
+        RVN_ERR_ARGUMENT,
+        "rvn_function.tensor_count is \(UInt(bitPattern: f.tensor_count)), more than memory can hold"
+      )
+    }
     for i in 0..<f.tensor_count { try problem.add(try description(f.tensors, i)) }
     try body(problem)
   }

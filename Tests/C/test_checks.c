@@ -162,6 +162,8 @@ static void noise(void) {
   CHECK_OK(rvn_noise_scale_norms(&s, 2, sqrt(12), 6, sqrt(6))); /* signal 3, variance 18 */
   CHECK(near(s.mean_signal, 3.5, 1e-14) && near(s.mean_variance, 15, 1e-14));
   CHECK(near(s.scale, 15 / 3.5, 1e-14) && s.count == 2 && s.error > 0);
+  t = s, t.count = UINT64_MAX, t.weight = NAN; /* nonsense in, nonsense out, and no more */
+  CHECK_OK(rvn_noise_scale_norms(&t, 2, 1, 4, 2));
   t = s;
   CHECK_OK(rvn_noise_scale_norms(&t, 2, 1, 1 << 20, 2)); /* noise below 0: unbiased */
   CHECK(t.variance < 0 && t.count == 3 && s.count == 2);
@@ -185,6 +187,11 @@ static void noise(void) {
     REFUSES(rvn_noise_scale_gradients(&s, 1, 2, 2, grads, NULL, RVN_F32), -1, "counts is NULL");
     REFUSES(rvn_noise_scale_gradients(&s, 1, 2, 2, grads, counts, RVN_F16), RVN_ERR_TYPE, "F64");
     REFUSES(rvn_noise_scale_gradients(&s, (uint64_t)1 << 52, (size_t)1 << 13, 0, grads, counts, RVN_F32), -1, "too many");
+    REFUSES(rvn_noise_scale_gradients(&s, 1, 2, SIZE_MAX, grads, counts, RVN_F32), -1, "memory");
+    REFUSES(rvn_noise_scale_gradients(&s, 1, SIZE_MAX, 1, grads, counts, RVN_F32), -1, "parts is");
+    REFUSES(rvn_noise_scale_gradients(&s, 1, SIZE_MAX / 4, 8, grads, counts, RVN_F32), -1, "memory");
+    REFUSES(rvn_noise_scale_gradients(&s, 1, 2, 1, grads, &(size_t){SIZE_MAX}, RVN_F32),
+            RVN_ERR_SHAPE, "tensor 0 has 18446744073709551615 elements");
     grads[2] = NULL;
     REFUSES(rvn_noise_scale_gradients(&s, 1, 2, 2, grads, counts, RVN_F32), -1, "gradient 0 of batch 1 is NULL");
   }

@@ -114,6 +114,7 @@ static void wrong_functions(void) {
   REFUSES(it.struct_size = 8, RVN_ERR_ARGUMENT, "sizeof(rvn_function)");
   REFUSES(it.loss = NULL, RVN_ERR_ARGUMENT, "rvn_function.loss is NULL");
   REFUSES(it.tensors = NULL, RVN_ERR_ARGUMENT, "rvn_function.tensors is NULL");
+  REFUSES(it.tensor_count = SIZE_MAX, RVN_ERR_ARGUMENT, "more than memory can hold");
   REFUSES(it.tensor_count = 0, RVN_ERR_ARGUMENT, "there is no tensor");
   REFUSES(tensors[0].struct_size = 0, RVN_ERR_ARGUMENT, "rvn_tensor.struct_size is 0");
   REFUSES(tensors[1].struct_size = 7, RVN_ERR_ARGUMENT, "rvn_tensor.struct_size is 7");

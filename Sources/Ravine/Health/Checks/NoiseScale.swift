@@ -69,7 +69,7 @@ public struct NoiseScale {
 
   private mutating func take(_ signal: Double, _ variance: Double) {
     (self.signal, self.variance) = (signal, variance)
-    count += 1
+    count &+= 1  // the caller's, whatever it was
     weight = decay * weight + 1
     weightSquares = decay * decay * weightSquares + 1
     let s = signal - meanSignal, v = variance - meanVariance
@@ -91,12 +91,23 @@ public struct NoiseScale {
       throw RavineError(
         RVN_ERR_TYPE, "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2)")
     }
-    guard parts >= 2 else { throw .argument("parts is \(parts); 2 or more batches are needed") }
+    guard parts >= 2 else {
+      throw .argument("parts is \(UInt(bitPattern: parts)); 2 or more batches are needed")
+    }
     guard batch >= 1, batch <= 1 << 53 else {
       throw .argument("batch is \(batch), but must be the examples of a batch, 1 or more")
     }
+    let (arrays, tooMany) = parts.multipliedReportingOverflow(by: tensors)
+    guard tensors >= 0, !tooMany, arrays <= Int.max / 8 else {
+      throw .argument("\(UInt(bitPattern: tensors)) tensors are more than memory can hold")
+    }
     var small = 0.0, large = 0.0
     for t in 0..<tensors {
+      guard counts[t] >= 0, counts[t] <= Int.max / 8 else {
+        throw RavineError(
+          RVN_ERR_SHAPE,
+          "tensor \(t) has \(UInt(bitPattern: counts[t])) elements, more than memory can hold")
+      }
       for i in 0..<counts[t] {
         var sum = 0.0
         for p in 0..<parts {
