@@ -250,10 +250,11 @@ final class Plan {
         moving.append(Moving(source: source, target: groupWork[g].hyper + i))
       }
     }
+    let kept = moving.filter { $0.source.curve != nil }
     try checkMemory()
     groups = new
     for m in moving { m.target.pointee = m.source.number }
-    self.moving = moving.filter { $0.source.curve != nil }
+    self.moving = kept
   }
 
   static func otherState(_ d: Declaration) -> RavineError {
