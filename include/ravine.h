@@ -194,6 +194,7 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
  *   "clip_norm.max"    of a stage; the second stage of a name is "clip_value#2.max"
  *   "head.*:lr"        of the tensors that match; set appends a clause to the recipe, in place of
  *                      an earlier one by set with the same key
+ *   "plateau.scale"    what a reactive schedule remembers, for get alone: see rvn_optimizer_metric
  * get gives the value that the next step uses: a schedule is evaluated at the current step (and
  * refused by the step if it has left its range, or has ended and is NaN). If patterns match tensors
  * with different values, get fails and says so. set replaces a schedule by the number; flags are
@@ -238,6 +239,103 @@ rvn_status rvn_optimizer_plan(rvn_optimizer *opt, char *buf, size_t cap, size_t 
  * Errors: ARGUMENT (NULL data, bad index, misaligned). */
 rvn_status rvn_optimizer_bind(rvn_optimizer *opt, size_t index, void *data, const void *grad);
 
+/* ---- schedules that a metric moves --------------------------------------------------------------- */
+
+/* What a metric did. Of several reactive schedules all but `changed` is of the first in the recipe;
+ * rvn_optimizer_get reads the others. */
+typedef struct rvn_metric_report {
+  size_t struct_size; /* = sizeof(rvn_metric_report), set by the caller */
+  double scale;       /* what the schedule is multiplied by from the next step on; 1 at first */
+  double compared;    /* the metric or average that was compared with the best one; NaN where that is
+                         not finite, or its block of metrics is not full yet */
+  double best;        /* the best one so far; infinite before the first */
+  uint64_t bad;       /* how many in a row were not better */
+  int32_t changed;    /* how many reactive schedules have another scale now */
+  int32_t reserved;   /* 0 */
+} rvn_metric_report;
+
+/* Hands a metric, such as the loss on a validation set after each epoch, to the reactive schedules of
+ * the recipe, as in
+ *
+ *     adamw(lr=plateau(cosine(1e-3, steps=1000), factor=0.1, patience=10))
+ *     sgd(lr=warmup(plateau(0.1, mode=max, cooldown=2), steps=100), momentum=0.9)
+ *
+ * Each is a scale times a schedule; the metric may change the scale, and the steps after it use it. A
+ * metric is not a step: any number may come between two steps, before the first too. One that is NaN
+ * or infinite is taken as not better than the best, and enters no average (it spoils a block).
+ * The scale, the best metric and the counts are state of the handle: rvn_optimizer_get reads them
+ * ("plateau.scale", "plateau.best", "plateau.bad"; "plateau#2.scale" is of the second plateau in the
+ * recipe with other arguments), rvn_optimizer_plan prints them and a checkpoint holds them. Reactive
+ * schedules whose arguments are the same but for the schedule inside share one state. set and override
+ * leave the state of those alone that the recipe still has.
+ * report may be NULL. Allocates nothing.
+ * Errors: ARGUMENT, STATE (the recipe has no reactive schedule). */
+rvn_status rvn_optimizer_metric(rvn_optimizer *opt, double value, rvn_metric_report *report);
+
+/* ---- which learning rate: a range test ----------------------------------------------------------- */
+
+/* One step of the caller's training, at the rate that is set: takes the next batch (with accumulate
+ * the batches of a whole window), computes loss and
+ * gradients, calls rvn_optimizer_step on the handle under test, and writes the loss of that batch to
+ * *loss. rate is that of the recipe's own rule. It may call every function of the library with the
+ * handle but rvn_optimizer_destroy; what it sets holds until it returns.
+ * Returns RVN_OK to go on; RVN_ERR_NONFINITE, such as finite_guard gives, is a divergence;
+ * RVN_ERR_CANCELLED and everything else end the test. */
+typedef rvn_status (*rvn_range_step)(void *user, double rate, double *loss);
+
+/* How a range test runs. A number that is 0 is the default. */
+typedef struct rvn_range_options {
+  size_t struct_size; /* = sizeof(rvn_range_options) */
+  double low, high;   /* the first and the last rate, 0 < low < high; 1e-7 and 10 */
+  size_t steps;       /* 2 to 10,000; 100 */
+  double window;      /* losses are averaged with weight 1 / window for the newest, and the bias of
+                         the beginning is taken out; 1: not averaged; steps / 10, 1 at least */
+  double divergence;  /* it ends where the average is above the least one so far by more than
+                         divergence - 1 times its magnitude; INFINITY: only where it is not finite; 4 */
+  int32_t linear;     /* 1: equal differences of rates; 0: equal ratios */
+  int32_t reserved;   /* 0 */
+} rvn_range_options;
+
+/* A rate, and an interval for it; all NaN where the method found none. */
+typedef struct rvn_suggestion {
+  double rate, low, high;
+} rvn_suggestion;
+
+/* What a range test measured. */
+typedef struct rvn_range_result {
+  size_t struct_size; /* = sizeof(rvn_range_result), set by the caller */
+  double *rates;      /* these three are set by the caller: NULL, or room for options.steps numbers, */
+  double *losses;     /* of which count are written */
+  double *smoothed;   /* the averages */
+  size_t count;       /* steps that were made */
+  rvn_suggestion steepest; /* where the average falls fastest over the logarithm of the rate; the
+                              interval: where it falls at least half as fast, around it */
+  rvn_suggestion valley;   /* the middle of the longest run down (longest falling subsequence); the
+                              interval: from its beginning to its end */
+  rvn_suggestion minimum;  /* a tenth of the rate with the least average; the interval: from where a
+                              tenth of the fall is made, or the suggestion, to that rate */
+  int32_t diverged;   /* 1 if it ended before its last step because the loss diverged */
+  int32_t reserved;   /* 0 */
+} rvn_range_result;
+
+/* Runs the caller's step function at rates from low to high and watches the loss (Smith 2017,
+ * arXiv:1506.01186; as fastai's lr_find, whose window is 50, which lags far behind in 100 steps).
+ * A good rate for the training itself, or for the top of its schedule, is near the suggestions.
+ * The rate replaces lr of the recipe's own rule, schedule included. In clauses a multiple (lr=x0.1)
+ * follows it; another rate or schedule, or that of another rule, keeps the ratio that it has to the
+ * recipe's own at the current step. Suggestions look at the averages without the first tenth of the
+ * steps and the last five, and are rates of the recipe's own rule.
+ * Afterwards, on failure too, the optimizer is what it was to the last byte: parameters, state,
+ * counters, metrics, recipe. What else the step function moves, such as a sampler, is its own affair.
+ * Memory while it runs: the bytes of all parameters and of all state (as rvn_optimizer_plan counts
+ * them), 16 for each tensor and 24 for each step. Prepares the optimizer if that was not done.
+ * options may be NULL. On failure the result is not written.
+ * Errors: ARGUMENT (NULL, struct_size, a number out of range, a clause whose rate has no ratio because
+ * the recipe's own is 0), CALLBACK (the step function failed: its status and, for one of the library,
+ * its sentence), CANCELLED, STATE, MEMORY, those of prepare. */
+rvn_status rvn_range_test(rvn_optimizer *opt, rvn_range_step step, void *user,
+                          const rvn_range_options *options, rvn_range_result *result);
+
 /* ---- save and load ----------------------------------------------------------------------------- */
 
 /* Writes a checkpoint: parameters, state, counters and the recipe, in one safetensors file. It
@@ -271,7 +369,9 @@ typedef struct rvn_load_options {
  * "different param/b: file F32 [3], here F32 [4]". It is also written where the call fails with
  * MISMATCH. It never makes the call fail: a text that does not fit is cut, and *needed tells its
  * whole size. A partial load of state takes over the file's count of updates, which schedules
- * follow, even where no tensor's state fits; a tensor's own count comes with its state. */
+ * follow, even where no tensor's state fits; a tensor's own count comes with its state. Reactive
+ * schedules are the handle's: one that is not in the file begins anew and one that only the file has is
+ * left out ("missing schedule/plateau", "extra schedule/plateau"), in a strict load too. */
 rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
                                    const rvn_load_options *options, char *report, size_t cap,
                                    size_t *needed);
@@ -300,12 +400,19 @@ typedef struct rvn_schedule rvn_schedule;
 rvn_status rvn_schedule_create(const char *recipe, rvn_schedule **out);
 
 /* Writes the values at steps first, first + 1, ... first + count - 1. Step 0 is the first update.
- * A schedule is a pure function of the step: this may be called from several threads at once.
+ * A schedule is a pure function of the step (and of the metrics that a reactive one was given before,
+ * see rvn_schedule_metric): this may be called from several threads at once.
  * A step where it has no value gives NaN, beside the values that there are: past the end of over(...,
  * past=error), where rvn_optimizer_step fails, or where 64-bit floats overflow.
  * Errors: ARGUMENT (NULL; steps beyond 2^64 - 1). */
 rvn_status rvn_schedule_values(const rvn_schedule *schedule, uint64_t first, size_t count,
                                double *out);
+
+/* Hands a metric to the reactive parts of a schedule, as rvn_optimizer_metric does: its values are
+ * then those with the new scales. Without metrics it gives those with scales of 1. The scales end with
+ * the handle; an optimizer saves its own. Not while another thread asks for values.
+ * Errors: ARGUMENT, STATE (nothing in it is reactive). */
+rvn_status rvn_schedule_metric(rvn_schedule *schedule, double value, rvn_metric_report *report);
 
 /* The schedule in canonical form. Text out as in rvn_optimizer_recipe. */
 rvn_status rvn_schedule_recipe(const rvn_schedule *schedule, char *buf, size_t cap,
@@ -382,7 +489,7 @@ rvn_status rvn_sampler_batch(const rvn_sampler *sampler, uint64_t epoch, uint64_
  * numbers are all that a checkpoint needs to hold: after a seek to them, a sampler with the same
  * options goes on with the same batches. Position may be the number of batches: the end of the epoch,
  * which the next call tells. Without skipped steps, step t of a run is at epoch t / batches, position
- * t % batches.
+ * t % batches; with accumulate(n) in the recipe it begins at batch t * n, in place of t.
  * Errors: ARGUMENT (NULL sampler, epoch above 2^63 - 1, position above the number of batches). For
  * tell, epoch and position may be NULL. */
 rvn_status rvn_sampler_tell(const rvn_sampler *sampler, uint64_t *epoch, uint64_t *position);
@@ -667,7 +774,8 @@ typedef struct rvn_parameter {
 
 typedef struct rvn_slot {
   size_t struct_size;  /* = sizeof(rvn_slot), set by the caller */
-  const char *name;    /* "m", "v", ...: what rvn_optimizer_read takes */
+  const char *name;    /* "m", "v", ...: what rvn_optimizer_read takes; of a reactive schedule "scale",
+                          "best", ...: rvn_optimizer_get("plateau.scale") */
   const char *summary;
   const char *when;    /* the parameter that must not be 0 for the slot to exist; "": always */
 } rvn_slot;

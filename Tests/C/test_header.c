@@ -154,6 +154,38 @@ static void structs(void) {
   AT(rvn_activation_statistics_result, deviation, 88);
   AT(rvn_activation_statistics_result, least, 96);
   AT(rvn_activation_statistics_result, largest, 104);
+  SIZE(rvn_metric_report, 48);
+  AT(rvn_metric_report, struct_size, 0);
+  AT(rvn_metric_report, scale, 8);
+  AT(rvn_metric_report, compared, 16);
+  AT(rvn_metric_report, best, 24);
+  AT(rvn_metric_report, bad, 32);
+  AT(rvn_metric_report, changed, 40);
+  AT(rvn_metric_report, reserved, 44);
+  SIZE(rvn_range_options, 56);
+  AT(rvn_range_options, struct_size, 0);
+  AT(rvn_range_options, low, 8);
+  AT(rvn_range_options, high, 16);
+  AT(rvn_range_options, steps, 24);
+  AT(rvn_range_options, window, 32);
+  AT(rvn_range_options, divergence, 40);
+  AT(rvn_range_options, linear, 48);
+  AT(rvn_range_options, reserved, 52);
+  SIZE(rvn_suggestion, 24);
+  AT(rvn_suggestion, rate, 0);
+  AT(rvn_suggestion, low, 8);
+  AT(rvn_suggestion, high, 16);
+  SIZE(rvn_range_result, 120);
+  AT(rvn_range_result, struct_size, 0);
+  AT(rvn_range_result, rates, 8);
+  AT(rvn_range_result, losses, 16);
+  AT(rvn_range_result, smoothed, 24);
+  AT(rvn_range_result, count, 32);
+  AT(rvn_range_result, steepest, 40);
+  AT(rvn_range_result, valley, 64);
+  AT(rvn_range_result, minimum, 88);
+  AT(rvn_range_result, diverged, 112);
+  AT(rvn_range_result, reserved, 116);
   SIZE(rvn_entry, 72);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);
@@ -248,6 +280,11 @@ static void functions(void) {
   rvn_status (*prepare)(rvn_optimizer *) = rvn_optimizer_prepare;
   rvn_status (*plan)(rvn_optimizer *, char *, size_t, size_t *) = rvn_optimizer_plan;
   rvn_status (*bind)(rvn_optimizer *, size_t, void *, const void *) = rvn_optimizer_bind;
+  rvn_status (*metric)(rvn_optimizer *, double, rvn_metric_report *) = rvn_optimizer_metric;
+  rvn_status (*react)(rvn_schedule *, double, rvn_metric_report *) = rvn_schedule_metric;
+  rvn_range_step one = NULL;
+  rvn_status (*range)(rvn_optimizer *, rvn_range_step, void *, const rvn_range_options *,
+                      rvn_range_result *) = rvn_range_test;
   rvn_status (*save)(const rvn_optimizer *, const char *) = rvn_optimizer_save;
   rvn_status (*load)(rvn_optimizer *, const char *) = rvn_optimizer_load;
   rvn_status (*load_with)(rvn_optimizer *, const char *, const rvn_load_options *, char *, size_t,
@@ -304,6 +341,7 @@ static void functions(void) {
   nothing();
   CHECK(create && create_with && add && step && destroy && get && set && change && recipe);
   CHECK(prepare && plan && bind && save && load && load_with && read && write && slots);
+  CHECK(metric && react && range && !one);
   CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);
   CHECK(schedule && values && form && release && entry && parameter && slot && threads);

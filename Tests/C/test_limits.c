@@ -152,7 +152,6 @@ static void catalog(void) {
     CHECK(rule || schedule || strcmp(e.kind, "stage") == 0);
     CHECK(*e.name && *e.summary && *e.formula && *e.reference && *e.difference);
     CHECK(strchr(e.summary, '\n') == NULL);
-    CHECK(!schedule || e.state_count == 0);
     for (k = 0; k < i; k++) CHECK(strcmp(entry_at(k).name, e.name) != 0);
     if (rule) CHECK(e.parameter_count > 0 && strcmp(parameter_at(i, 0).name, "lr") == 0);
     for (k = 0; k < e.parameter_count; k++) {

@@ -42,7 +42,8 @@ static size_t needed;
 static rvn_options options;
 static const char *recipe =
     "finite_guard | clip_value(3) | clip_norm(cosine(5, steps=9)) | clip_norm(2, p=inf) | "
-    "adamw(warmup(warmup(warmup(warmup(warmup(multistep(0.1, at=(2, 3)), 2), 2), 2), 2), 2)); "
+    "adamw(plateau(warmup(warmup(warmup(warmup(warmup(warmup(warmup("
+    "multistep(0.1, at=(2, 3)), 2), 2), 2), 2), 2), 2), 2))); "
     "h: lr=x0.5, clip_value.max=2; \"d\", @rank=7?: lamb(lr=x0.1)";
 /* As deep as the parser goes before it says no. */
 static const char *broken =
@@ -60,6 +61,17 @@ static void f_taken(void) { status = add(opt, "w", w, g, N) == RVN_ERR_NAME ? RV
 static void f_plan(void) { status = rvn_optimizer_plan(opt, text, sizeof text, &needed); }
 static void f_prepare(void) { status = rvn_optimizer_prepare(opt); }
 static void f_step(void) { status = rvn_optimizer_step(opt, NULL, NULL); }
+static void f_metric(void) { status = rvn_optimizer_metric(opt, 1, NULL); }
+static rvn_status f_one(void *user, double rate, double *loss) {
+  (void)user, (void)rate;
+  *loss = 1;
+  return rvn_optimizer_step(opt, NULL, NULL);
+}
+static void f_range(void) {
+  static rvn_range_result result = {sizeof result, NULL, NULL, NULL, 0, {0, 0, 0}, {0, 0, 0}, {0, 0, 0}, 0, 0};
+  static const rvn_range_options few = {sizeof few, 0, 0, 3, 0, 0, 0, 0};
+  status = rvn_range_test(opt, f_one, NULL, &few, &result);
+}
 static void f_report(void) { report.struct_size = sizeof report, status = rvn_optimizer_step(opt, NULL, &report); }
 static void f_override(void) { status = rvn_optimizer_override(opt, "w, @size>5", "lr=cosine(1, 2, 3)"); }
 static void f_set(void) { status = rvn_optimizer_set(opt, "h:clip_value.max", 2); }
@@ -109,7 +121,7 @@ int main(void) {
 #define F(name) {#name, f_##name}
   static const struct { const char *name; void (*f)(void); } calls[] = {
       F(entry), F(parameter), F(slot), F(broken), F(create), F(add), F(taken), F(plan), F(override),
-      F(set), F(prepare), F(step), F(report), F(plan), F(set), F(get), F(recipe), F(bind), F(read),
+      F(set), F(prepare), F(step), F(metric), F(report), F(range), F(plan), F(set), F(get), F(recipe), F(bind), F(read),
       F(write), F(slots), F(save), F(load), F(load_with), F(no_file), F(override), F(step), F(schedule),
       F(values), F(form), F(release), F(destroy), F(shutdown)};
   unsigned char *memory = mmap(NULL, STACK + 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

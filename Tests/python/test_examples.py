@@ -156,6 +156,15 @@ def test_a_damaged_checkpoint_is_told(program, tmp_path):
     assert text.strip() and "Traceback" not in text
 
 
+def test_the_python_example_suggests_learning_rates(tmp_path):
+    path = tmp_path / "rates.png"
+    text = run(TRAIN_DIGITS_PY, "--range-test", path)
+    found = dict(re.findall(r"^(\w+) +([0-9.e-]+) \(", text, re.MULTILINE))
+    assert sorted(found) == ["minimum", "steepest", "valley"]
+    assert all(1e-3 < float(rate) < 0.1 for rate in found.values())
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_the_python_example_draws_a_picture(tmp_path):
     path = tmp_path / "run.png"
     run(TRAIN_DIGITS_PY, "--quiet", "--epochs", "4", "--plot", path)

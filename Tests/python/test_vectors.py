@@ -143,10 +143,23 @@ def test_float32_step(case):
             assert not wrong, wrong
 
 
+def reacting(schedule, metrics):
+    """The value at step 0 before the first metric, and at step n after n of them."""
+    values = [schedule(0)]
+    for step, metric in enumerate(metrics, 1):
+        schedule.metric(float(metric))
+        values.append(schedule(step))
+    return values
+
+
 @pytest.mark.parametrize("case", cases("schedule"))
 def test_schedule(case):
     theirs = np.array(case["values"])
-    ours = np.asarray(rv.schedule(case["recipe"]).values(len(theirs), first=case["first"]))
+    schedule = rv.schedule(case["recipe"])
+    if "metrics" in case:
+        ours = np.array(reacting(schedule, case["metrics"]))
+    else:
+        ours = np.asarray(schedule.values(len(theirs), first=case["first"]))
     wrong = complain(
         case, f"{case['first']} +", "value", None, ours, theirs, RELATIVE * np.abs(theirs)
     )

@@ -43,6 +43,8 @@ near_threshold lists elements where the reference jumps (lion's sign) and its ar
 
 Format of a schedule's file:
     {"name", "kind": "schedule", "source", "cases": [{"title", "recipe", "source", "first", "values"}]}
+reactive.py writes those of schedules that metrics move; there a case has "metrics", too: values[n] is
+the one at step n, after the first n of them.
 """
 
 import functools

@@ -129,6 +129,15 @@ def train(options):
     gradient = {name: np.zeros_like(array) for name, array in parameters.items()}
     recipe = options.recipe or default_recipe(options.epochs, batches)
     optimizer = rv.Optimizer(recipe, parameters, grads=gradient)
+    if options.range_test:
+
+        def step(batches=sampler.epochs(10**6)):
+            chosen = next(batches)
+            loss = loss_and_gradient(parameters, pixels[chosen], labels[chosen], gradient)
+            optimizer.step(loss=loss)
+            return loss
+
+        return suggest_rate(options.range_test, optimizer, step)
     if options.resume:
         optimizer.load(options.resume)
     # The number of updates is all that is needed to find the place in the run.
@@ -164,6 +173,20 @@ def train(options):
     right = accuracy(parameters, pixels[TRAIN:], labels[TRAIN:])
     print(f"test accuracy {right:.4f}")
     return optimizer, np.array(history), right
+
+
+def suggest_rate(path, optimizer, step):
+    """Prints the rates that a range test suggests, and draws it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    found = rv.range_test(optimizer, step)
+    for method, rate in found.suggestions.items():
+        print(f"{method:8} {rate}")
+    axes = found.plot()
+    axes.set_title("Handwritten digits: losses at rising learning rates")
+    axes.figure.savefig(path, dpi=120)
+    sys.exit()
 
 
 def plot(path, optimizer, history, right):
@@ -237,6 +260,8 @@ def main():
     add("--stop", metavar="N", type=many, default=10000,
         help="stop after epoch N, as if the run had been interrupted")  # fmt: skip
     add("--plot", metavar="PATH", help="draw loss, learning rate and gradient norm (PNG)")
+    add("--range-test", metavar="PATH",
+        help="do not train, but suggest learning rates, and draw how (PNG)")  # fmt: skip
     add("--quiet", action="store_true", help="print the last line only")
     options = parser.parse_args()
     try:

@@ -92,6 +92,9 @@ extension Optimizer {
         name.bytes.starts(with: "state/".utf8) || name.bytes.starts(with: "number/".utf8)
       if wanted(!state, how) { try note("extra \(name)") }
     }
+    let reactions =
+      try how.state
+      ? savedReactions(file) { (line) throws(RavineError) in try report.append("\(line)\n") } : []
     try tell(report)
     if !how.partial, let first {
       throw .mismatch(
@@ -104,7 +107,10 @@ extension Optimizer {
         memcpy(memory, file.data.unsafelyUnwrapped + file.records[sources[i]].begin, item.bytes)
       }
     }
-    if how.state { adopt(counters, file) }
+    if how.state {
+      adopt(counters, file)
+      adopt(reactions)
+    }
     if how.params, how.state { poisoned = false }
   }
 

@@ -99,6 +99,7 @@ extension Optimizer {
     try out.append(",\"recipe\":\(quoted(try print(recipe)))")
     try out.append(",\"step\":\"\(step)\",\"skips\":\"\(UInt64(skips))\"")
     if accumulated > 0 { try out.append(",\"accumulated\":\"\(accumulated)\"") }
+    try saveReactions(out)
     for i in 0..<tensors.count {
       try out.append(",\(quoted("step/\(tensors[i].text)")):\"\(tensors[i].t)\"")
       try out.append(",\(quoted("rule/\(tensors[i].text)")):\"\(try ruleName(i))\"")

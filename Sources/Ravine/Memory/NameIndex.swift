@@ -28,6 +28,7 @@ struct NameIndex: ~Copyable {
     return nil
   }
 
+  var count: Int { names.count }
   func text(_ index: Int) -> Text { Text(names[index].start, count: names[index].count) }
 
   func find(_ name: Text) -> Int? { name.bytes.withUnsafeBufferPointer { find($0) } }

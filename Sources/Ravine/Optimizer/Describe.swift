@@ -14,6 +14,7 @@ extension Optimizer {
     let phases = plan.phases.count
     try out.append("\(phases) \(phases == 1 ? "phase" : "phases") over memory\n")
     for phase in plan.phases { try out.append(try describe(phase, plan)) }
+    try describeReactions(out)
     var parameters = 0, bytes = 0
     for i in 0..<tensors.count {
       let state = try describeState(i, plan)

@@ -26,6 +26,7 @@ extension Optimizer {
       return scalars.values[k]
     }
     guard let patterns = key.patterns else {
+      if let x = try reactionState(key.name) { return x }
       let (stage, parameter) = try Ravine.find(key.name, in: recipe, forClause: false)
       return try value(of: parameter, stage, in: Resolved(stages: recipe.stages, rule: recipe.rule))
     }
@@ -86,6 +87,7 @@ extension Optimizer {
       try adopt(next)
     } else {
       try assign(x, to: parameter, stage, in: &next)
+      let reactions = try reactions(of: &next)
       try next.checkLength()
       let named: Text =
         try stage.map { (k) throws(RavineError) -> Text in
@@ -94,6 +96,7 @@ extension Optimizer {
       try checkMemory()
       try plan?.update(next)
       recipe = next
+      self.reactions = reactions
       // What began as the parameter is what is meant.
       if let scalars, let k = scalars.names.firstIndex(of: named) { scalars.values[k] = x }
     }
@@ -144,10 +147,13 @@ extension Optimizer {
 
   /// Takes another recipe, if the state that was prepared fits it.
   private func adopt(_ next: Recipe) throws(RavineError) {
+    var next = next
+    let reactions = try reactions(of: &next)
     try next.checkLength()
     guard let plan else {
       try checkMemory()
       recipe = next
+      self.reactions = reactions
       return
     }
     let new = try Plan.make(next, tensors, options.allocator)
@@ -158,8 +164,14 @@ extension Optimizer {
       }
     }
     try checkMemory()
-    for i in 0..<tensors.count { tensors[i].group = new.groupOf[i] }
-    self.plan = new
-    recipe = next
+    adopt(new, next, reactions)
+  }
+
+  /// Takes a plan that was made for the tensors as they are prepared.
+  func adopt(_ plan: Plan, _ recipe: Recipe, _ reactions: [Reaction]) {
+    for i in 0..<tensors.count { tensors[i].group = plan.groupOf[i] }
+    self.plan = plan
+    self.recipe = recipe
+    self.reactions = reactions
   }
 }

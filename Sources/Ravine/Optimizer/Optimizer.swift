@@ -7,6 +7,8 @@ public final class Optimizer {
   let heap: Heap
   let options: Options
   var recipe: Recipe
+  /// The states of its reactive schedules.
+  var reactions: [Reaction]
   var tensors: Table<Tensor>
   var names: NameIndex
   private var elements = 0
@@ -30,15 +32,19 @@ public final class Optimizer {
   public static func make(_ text: [UInt8], _ options: Options = Options()) throws(RavineError)
     -> Optimizer
   {
-    let optimizer = Optimizer(try Parser.recipe(text), options)
+    var recipe = try Parser.recipe(text)
+    var reactions = Reactions(options.allocator)
+    try reactions.bind(&recipe)
+    let optimizer = Optimizer(recipe, reactions.all, options)
     try checkMemory()
     return optimizer
   }
 
   // No class here has an initialiser that throws: Embedded Swift would leak the object.
-  private init(_ recipe: Recipe, _ options: Options) {
+  private init(_ recipe: Recipe, _ reactions: [Reaction], _ options: Options) {
     self.options = options
     self.recipe = recipe
+    self.reactions = reactions
     ownClauses = recipe.clauses.count
     heap = Heap(options.allocator)
     tensors = Table(heap)

@@ -6,8 +6,9 @@ enum Value {
   case list([Double])
   /// Schedules and numbers.
   case schedules([Value])
-  /// A schedule, with a factor that clauses such as `lr=x0.1` put on it.
-  case schedule(Element, times: Double)
+  /// A schedule, with a factor that clauses such as `lr=x0.1` put on it. In a box, so that values are
+  /// small: the parser, which nests, holds many of them on a stack that may be small, too.
+  indirect case schedule(Element, times: Double)
   /// `x0.1` in a clause: a multiple of what the recipe's own rule has.
   case times(Double)
   /// Not given, and without a default; only while parsing.
@@ -22,12 +23,24 @@ enum Value {
 
 /// A rule, a stage or a schedule in a recipe, with a value for each of its parameters.
 struct Element {
-  let entry: Int
-  /// Place among the entries of its kind.
-  let row: Int
+  // Halves of a word, for the same reason.
+  private let shortEntry, shortRow: Int32
   var values: [Value]
   /// Which values the text gives; the others are defaults.
   var given: [Bool]
+  /// The state of a reactive schedule in a handle; nil where there is no handle.
+  var reaction: Reaction?
+
+  init(entry: Int, row: Int, values: [Value], given: [Bool]) {
+    shortEntry = Int32(entry)
+    shortRow = Int32(row)
+    self.values = values
+    self.given = given
+  }
+
+  var entry: Int { Int(shortEntry) }
+  /// Place among the entries of its kind.
+  var row: Int { Int(shortRow) }
 
   var declaration: Declaration {
     get throws(RavineError) { try Catalog.shared().entries[entry].declaration }

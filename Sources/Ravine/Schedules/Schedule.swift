@@ -20,6 +20,8 @@ struct ScheduleEntry {
   let declaration: Declaration
   let make: (Arguments) throws(RavineError) -> Curve
   let total: ([Value], Double?) -> Double?
+  /// How it answers metrics; nil for a pure function of the step.
+  var reflex: ((Arguments) throws(RavineError) -> Reflex)?
 }
 
 /// The arguments of a schedule, by place in its declaration.
@@ -27,6 +29,7 @@ struct Arguments {
   let values: [Value]
   /// Nested schedules, and the numbers beside them as constant ones.
   let inner: [[Curve]]
+  var reaction: Reaction?
 
   func number(_ i: Int) -> Double { values[i].constant ?? .nan }
   func flag(_ i: Int) -> Bool { number(i) != 0 }
@@ -72,6 +75,8 @@ func allSchedules() -> [ScheduleEntry] {
     entry(Mirrored.self),
     entry(Over.self),
     entry(PerEpoch.self),
+    entry(Plateau.self),
+    entry(Greedy.self),
   ]
 }
 
@@ -83,6 +88,17 @@ private func entry<S: Schedule>(_: S.Type) -> ScheduleEntry {
       return { schedule.value(at: $0) }
     },
     total: { S.total($0, $1) })
+}
+
+private func entry<S: Reactive>(_: S.Type) -> ScheduleEntry {
+  ScheduleEntry(
+    declaration: S.declaration,
+    make: { (a: Arguments) throws(RavineError) -> Curve in
+      let schedule = try S(a)
+      guard let reaction = a.reaction else { return { schedule.value(at: $0) } }
+      return { reaction.scale * schedule.value(at: $0) }
+    },
+    total: { S.total($0, $1) }, reflex: reflex(S.self))
 }
 
 extension Parameter {
@@ -105,6 +121,10 @@ extension Parameter {
 
 /// The function that a schedule in a recipe stands for.
 func curve(of element: Element) throws(RavineError) -> Curve {
+  try Catalog.shared().schedules[element.row].make(try arguments(of: element))
+}
+
+func arguments(of element: Element) throws(RavineError) -> Arguments {
   let entry = try Catalog.shared().schedules[element.row]
   var inner: [[Curve]] = []
   for (k, value) in element.values.enumerated() {
@@ -117,7 +137,7 @@ func curve(of element: Element) throws(RavineError) -> Curve {
     inner.append(curves)
   }
   try checkMemory()
-  return try entry.make(Arguments(values: element.values, inner: inner))
+  return Arguments(values: element.values, inner: inner, reaction: element.reaction)
 }
 
 /// Of a nested schedule, or of a number as a constant one.

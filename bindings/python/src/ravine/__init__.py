@@ -44,7 +44,9 @@ from ._landscape import (
 )
 from ._library import isa, set_threads, shutdown, version
 from ._noise import NoiseScale, noise_scale
+from ._metric import MetricReport
 from ._optimizer import Optimizer
+from ._range import RangeTest, Suggestion, range_test
 from ._recipe import Recipe, Times, times
 from ._report import StepReport
 from ._sampler import Sampler
@@ -67,6 +69,7 @@ __all__ = [
     "HessianExtremes",
     "LibraryError",
     "LossSlice",
+    "MetricReport",
     "MismatchError",
     "NeedsError",
     "NoiseScale",
@@ -74,6 +77,7 @@ __all__ = [
     "Optimizer",
     "OutOfMemoryError",
     "Parameter",
+    "RangeTest",
     "RavineError",
     "Recipe",
     "RecipeError",
@@ -83,6 +87,7 @@ __all__ = [
     "Slot",
     "StateError",
     "StepReport",
+    "Suggestion",
     "Times",
     "UnknownNameError",
     "UnsupportedError",
@@ -94,6 +99,7 @@ __all__ = [
     "isa",
     "loss_slice",
     "noise_scale",
+    "range_test",
     "schedule",
     "set_threads",
     "shutdown",

@@ -61,7 +61,10 @@ class Parameter(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A state slot of a rule. It exists while the parameter `when` is not 0; "": always."""
+    """What a rule, a stage or a reactive schedule remembers.
+
+    It exists while the parameter `when` is not 0; "": always.
+    """
 
     name: str
     summary: str

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, SupportsFloat
 from . import _layout as layout
 from ._errors import StateError, UsageError
 from ._library import check, encode, encode_path, lib, text, whole
+from ._metric import MetricReport, take_metric
 from ._recipe import Recipe, clause_text, patterns_text
 
 
@@ -73,6 +74,18 @@ class Handle:
             kind = type(value).__name__
             raise UsageError(f"set takes a number, not a {kind}; override takes a clause")
         self._call(lib.rvn_optimizer_set, encode(key, "key"), number)
+
+    def metric(self, value: SupportsFloat) -> MetricReport:
+        """Hands a metric to the reactive schedules of the recipe: `plateau` and `greedy`.
+
+            opt = rv.Optimizer(rv.adamw(lr=rv.plateau(1e-3, patience=5)), params)
+            opt.metric(validation_loss)  # after each epoch
+
+        The next step uses what it makes of it. What they remember is read by `get`
+        ("plateau.scale", "plateau.best"), printed by `plan` and saved in checkpoints. NaN and
+        infinity are taken as not better than the best.
+        """
+        return take_metric(lambda *given: self._call(lib.rvn_optimizer_metric, *given), value)
 
     def override(
         self, patterns: str | Iterable[str], clause: str | Recipe | None = None, **values: Any

@@ -72,6 +72,50 @@ STEP_REPORT = "=8xQddddQi4x"
 """The same fields, size and padding left out, for the struct module."""
 
 
+class MetricReport(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("scale", c_double),
+        ("compared", c_double),
+        ("best", c_double),
+        ("bad", c_uint64),
+        ("changed", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class RangeOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("low", c_double),
+        ("high", c_double),
+        ("steps", c_size_t),
+        ("window", c_double),
+        ("divergence", c_double),
+        ("linear", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class Suggestion(Structure):
+    _fields_ = [("rate", c_double), ("low", c_double), ("high", c_double)]
+
+
+class RangeResult(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("rates", c_void_p),
+        ("losses", c_void_p),
+        ("smoothed", c_void_p),
+        ("count", c_size_t),
+        ("steepest", Suggestion),
+        ("valley", Suggestion),
+        ("minimum", Suggestion),
+        ("diverged", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class LoadOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from ctypes import (
     CDLL,
+    CFUNCTYPE,
     POINTER,
     byref,
     c_char_p,
@@ -26,6 +27,7 @@ ABI_VERSION = 0
 FILE_NAME = "libravine.dylib" if sys.platform == "darwin" else "libravine.so.0"
 
 _handle = c_void_p
+range_step = CFUNCTYPE(c_int32, c_void_p, c_double, POINTER(c_double))
 _text_out = [c_void_p, c_size_t, POINTER(c_size_t)]
 _status: dict[str, list[Any]] = {
     "rvn_optimizer_create": [c_char_p, POINTER(_handle)],
@@ -42,11 +44,20 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_recipe": [_handle, *_text_out],
     "rvn_optimizer_plan": [_handle, *_text_out],
     "rvn_optimizer_slots": [_handle, c_size_t, *_text_out],
+    "rvn_optimizer_metric": [_handle, c_double, POINTER(layout.MetricReport)],
+    "rvn_range_test": [
+        _handle,
+        range_step,
+        c_void_p,
+        POINTER(layout.RangeOptions),
+        POINTER(layout.RangeResult),
+    ],
     "rvn_optimizer_save": [_handle, c_char_p],
     "rvn_optimizer_load": [_handle, c_char_p],
     "rvn_optimizer_load_with": [_handle, c_char_p, POINTER(layout.LoadOptions), *_text_out],
     "rvn_schedule_create": [c_char_p, POINTER(_handle)],
     "rvn_schedule_values": [_handle, c_uint64, c_size_t, c_void_p],
+    "rvn_schedule_metric": [_handle, c_double, POINTER(layout.MetricReport)],
     "rvn_schedule_recipe": [_handle, *_text_out],
     "rvn_sampler_create": [POINTER(layout.SamplerOptions), POINTER(_handle)],
     "rvn_sampler_size": [_handle, POINTER(c_uint64), POINTER(c_uint64)],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import weakref
 from ctypes import addressof, byref, c_double, c_void_p
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
 from ._library import check, encode, lib, text, whole
+from ._metric import MetricReport, take_metric
 from ._recipe import Recipe, value_text
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ class Schedule:
         out = np.empty(whole(count, "count", 0, _MOST - start), np.float64)
         check(lib.rvn_schedule_values(self._handle, start, out.size, out.ctypes.data))
         return out
+
+    def metric(self, value: SupportsFloat) -> MetricReport:
+        """Hands a metric to the reactive parts, `plateau` and `greedy`, as `Optimizer.metric` does.
+
+        The values are then those with the new scales; without metrics the scales are 1. A pickled
+        copy begins anew; an optimizer saves its own.
+        """
+
+        def call(*given: Any) -> None:
+            check(lib.rvn_schedule_metric(self._handle, *given))
+
+        return take_metric(call, value)
 
     @property
     def recipe(self) -> str:
