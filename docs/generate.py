@@ -20,6 +20,10 @@ TITLES = {
         "Schedules",
         "A schedule can stand wherever a number of a rule or a stage can. Steps count from 0.",
     ),
+    "init": (
+        "Initializers",
+        "An initializer fills a tensor before training: `rvn_init`, `rv.init`. `in` and `out` are the fans.",
+    ),
 }
 
 

@@ -13,7 +13,7 @@
  * Promises that hold for every function:
  *   - Nothing is printed, no signal handler is installed, nothing aborts or exits.
  *   - Bad input is a status and a sentence; a call that fails leaves every handle, parameter and
- *     gradient as it was. (Exception: rvn_optimizer_step with a host parallel_for that does not
+ *     gradient as it was. (Exception: a step or rvn_init_with under a host parallel_for that does not
  *     run all its bodies; see rvn_options.)
  *   - Pointers to the caller's memory are borrowed for as long as the function says and are
  *     never freed. Handles belong to the caller, who destroys them.
@@ -734,6 +734,36 @@ rvn_status rvn_activation_statistics(const void *values, int32_t dtype, size_t r
 rvn_status rvn_gate_statistics(const void *values, int32_t dtype, size_t rows, size_t units,
                                size_t stride, const char *gates,
                                rvn_activation_statistics_result *results, double *shares);
+/* ---- initial values ---------------------------------------------------------------------------- */
+
+/* Fills a tensor before training, by an initializer such as
+ *
+ *     he                       glorot(uniform)            orthogonal(1.4)
+ *     normal(0.02)             truncated_normal(0.02)     zeros
+ *
+ * written as an element of a recipe; rvn_catalog_* lists them as kind "init". All numbers are plain.
+ * An element's value is a pure function of seed, the tensor's name, its place in row-major order and,
+ * as far as the initializer says so, the shape: the same bytes on every machine and for every number of
+ * threads. Two tensors of one seed get numbers of their own if their names differ, and the order of
+ * the calls does not matter; a tensor of another name is filled otherwise. Values are computed as
+ * 64-bit floats and rounded to dtype (by way of 32 bits to a 16-bit type); what is too large for it
+ * becomes infinite.
+ *
+ * Inputs and outputs: the word `layout` says which axes of a weight they are. torch, the default: (out,
+ * in, kernel...), as in y = W x. keras: (kernel..., in, out), as in y = x W, also of flax and jax. Fan
+ * in is the length of `in` times the positions of the kernel, fan out that of `out` likewise. An
+ * initializer that needs them refuses a tensor of rank 0 or 1.
+ *
+ * tensor: as for rvn_optimizer_add; grad is not used. Nothing is kept. May be called from several
+ * threads for different tensors. Errors, after which the tensor is as it was: ARGUMENT, RECIPE (with
+ * line:column), NAME, TYPE, SHAPE (of the tensor, or not one that the initializer can fill), MEMORY. */
+rvn_status rvn_init(const char *recipe, uint64_t seed, const rvn_tensor *tensor);
+
+/* With memory and threads of the host, as in rvn_options at the end of this header (NULL: none); read
+ * during the call only. More errors: CALLBACK, where its parallel_for did not run all bodies: then
+ * the tensor holds anything. */
+rvn_status rvn_init_with(const char *recipe, uint64_t seed, const rvn_tensor *tensor,
+                         const struct rvn_options *options);
 
 /* ---- the catalog ---------------------------------------------------------------------------------- */
 
@@ -741,7 +771,7 @@ rvn_status rvn_gate_statistics(const void *values, int32_t dtype, size_t rows, s
 typedef struct rvn_entry {
   size_t struct_size;     /* = sizeof(rvn_entry), set by the caller */
   const char *name;       /* unique over all kinds */
-  const char *kind;       /* "rule", "stage" or "schedule" */
+  const char *kind;       /* "rule", "stage", "schedule" or "init" */
   const char *summary;    /* one line */
   const char *formula;    /* the recurrence, lines separated by \n */
   const char *reference;  /* the paper or the code that it reproduces */
@@ -751,7 +781,7 @@ typedef struct rvn_entry {
 } rvn_entry;
 
 /* Kinds of parameters. */
-#define RVN_PARAMETER_NUMBER 1    /* a number, or a schedule over steps */
+#define RVN_PARAMETER_NUMBER 1    /* a number; of a rule or a stage also a schedule */
 #define RVN_PARAMETER_FLAG 2      /* 0 or 1 */
 #define RVN_PARAMETER_WORD 3      /* one of the words in `words` */
 #define RVN_PARAMETER_COUNT 4     /* a whole number */

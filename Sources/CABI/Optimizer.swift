@@ -69,15 +69,18 @@ public func rvn_optimizer_add(
   _ opt: OpaquePointer?, _ tensor: UnsafePointer<rvn_tensor>?, _ index: UnsafeMutablePointer<Int>?
 ) -> rvn_status {
   with(opt) { (optimizer) throws(RavineError) in
-    guard let t = tensor?.pointee else { throw null("tensor") }
-    try check(t.struct_size, "rvn_tensor", least: MemoryLayout<rvn_tensor>.size)
-    try check(t.reserved, "rvn_tensor.reserved")
-    let i = try optimizer.add(
-      TensorDescription(
-        name: t.name, data: t.data, grad: t.grad, type: t.dtype, gradType: t.grad_dtype,
-        rank: t.rank, shape: t.shape))
+    let i = try optimizer.add(try read(tensor))
     index?.pointee = i
   }
+}
+
+func read(_ tensor: UnsafePointer<rvn_tensor>?) throws(RavineError) -> TensorDescription {
+  guard let t = tensor?.pointee else { throw null("tensor") }
+  try check(t.struct_size, "rvn_tensor", least: MemoryLayout<rvn_tensor>.size)
+  try check(t.reserved, "rvn_tensor.reserved")
+  return TensorDescription(
+    name: t.name, data: t.data, grad: t.grad, type: t.dtype, gradType: t.grad_dtype, rank: t.rank,
+    shape: t.shape)
 }
 
 @_cdecl("rvn_optimizer_step") @implementation

@@ -2,7 +2,7 @@
 /// What a recipe can name, described once: the parser, `rvn_catalog_*`, the Python constructors,
 /// the reference page, the checkpoint layout and the parametrised tests all come from it.
 public struct Declaration: Sendable {
-  public enum Kind: Sendable { case rule, stage, schedule }
+  public enum Kind: Sendable { case rule, stage, schedule, initializer }
 
   public let kind: Kind
   public let name, summary, formula, reference, difference: StaticString

@@ -187,8 +187,8 @@ struct Filler: Visitor {
 }
 
 @inline(__always)
-func fill(_ kernels: UnsafePointer<ravine_kernels>) {
-  var filler = Filler(kernels: kernels)
+func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
+  var filler = Filler(kernels: UnsafePointer(kernels))
   eachRule(&filler)
   eachStage(&filler)
   kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $3, $4, $5) }
@@ -233,21 +233,23 @@ func fill(_ kernels: UnsafePointer<ravine_kernels>) {
   store[7] = { storeDoubles(BF16.self, $0, $1, $2) }
   store[8] = { storeFloats(F16.self, $0, $1, $2) }
   store[9] = { storeDoubles(F16.self, $0, $1, $2) }
+
+  kernels.pointee.reflect = { reflect($0, $1, $2, $3) }
 }
 
 #if BASELINE
 @_cdecl("ravine_kernels_baseline") @implementation
 public func ravine_kernels_baseline(_ kernels: UnsafeMutablePointer<ravine_kernels>?) {
-  fill(UnsafePointer(kernels.unsafelyUnwrapped))
+  fill(kernels.unsafelyUnwrapped)
 }
 #elseif AVX2
 @_cdecl("ravine_kernels_avx2") @implementation
 public func ravine_kernels_avx2(_ kernels: UnsafeMutablePointer<ravine_kernels>?) {
-  fill(UnsafePointer(kernels.unsafelyUnwrapped))
+  fill(kernels.unsafelyUnwrapped)
 }
 #elseif AVX512
 @_cdecl("ravine_kernels_avx512") @implementation
 public func ravine_kernels_avx512(_ kernels: UnsafeMutablePointer<ravine_kernels>?) {
-  fill(UnsafePointer(kernels.unsafelyUnwrapped))
+  fill(kernels.unsafelyUnwrapped)
 }
 #endif

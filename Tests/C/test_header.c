@@ -323,6 +323,9 @@ static void functions(void) {
       rvn_activation_statistics;
   rvn_status (*gates)(const void *, int32_t, size_t, size_t, size_t, const char *,
                       rvn_activation_statistics_result *, double *) = rvn_gate_statistics;
+  rvn_status (*init)(const char *, uint64_t, const rvn_tensor *) = rvn_init;
+  rvn_status (*init_with)(const char *, uint64_t, const rvn_tensor *, const rvn_options *) =
+      rvn_init_with;
   rvn_status (*entry)(size_t, rvn_entry *) = rvn_catalog_entry;
   rvn_status (*parameter)(size_t, size_t, rvn_parameter *) = rvn_catalog_parameter;
   rvn_status (*slot)(size_t, size_t, rvn_slot *) = rvn_catalog_slot;
@@ -344,6 +347,7 @@ static void functions(void) {
   CHECK(metric && react && range && !one);
   CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);
+  CHECK(init && init_with);
   CHECK(schedule && values && form && release && entry && parameter && slot && threads);
 }
 

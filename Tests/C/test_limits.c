@@ -147,11 +147,13 @@ static void catalog(void) {
   for (i = 0; i < count; i++) {
     rvn_entry e = entry_at(i);
     int rule = strcmp(e.kind, "rule") == 0, schedule = strcmp(e.kind, "schedule") == 0;
+    int init = strcmp(e.kind, "init") == 0;
     NOTE("%s", e.name);
     CHECK(e.struct_size == sizeof e);
-    CHECK(rule || schedule || strcmp(e.kind, "stage") == 0);
+    CHECK(rule || schedule || init || strcmp(e.kind, "stage") == 0);
     CHECK(*e.name && *e.summary && *e.formula && *e.reference && *e.difference);
     CHECK(strchr(e.summary, '\n') == NULL);
+    CHECK(!init || e.state_count == 0);
     for (k = 0; k < i; k++) CHECK(strcmp(entry_at(k).name, e.name) != 0);
     if (rule) CHECK(e.parameter_count > 0 && strcmp(parameter_at(i, 0).name, "lr") == 0);
     for (k = 0; k < e.parameter_count; k++) {

@@ -50,6 +50,7 @@ static void every_entry(void) {
   int busy;
   for (i = 0; i < rvn_catalog_count(); i++) {
     rvn_entry e = entry_at(i);
+    if (strcmp(e.kind, "init") == 0) continue; /* test_init */
     for (busy = 0; busy < 2; busy++) {
       if (!recipe_for(i, busy, part, sizeof part)) continue;
       snprintf(recipe, sizeof recipe, "%s", part);

@@ -7,6 +7,7 @@ also describes the format. A new file, or a new case in one, is found without a 
   Float32   each step alone, from the reference's own parameters and state, to 4 ulp of
             max(|p|, |update|), element by element
   schedules each value, to 1e-12 of itself
+  initial   what is not drawn, exactly; of what is, moments, ends and singular values
 """
 
 import json
@@ -166,9 +167,34 @@ def test_schedule(case):
     assert not wrong, wrong
 
 
+def close(ours, theirs, allowed, what):
+    assert abs(ours - theirs) <= allowed, f"{what}: {ours}, the reference has {theirs}"
+
+
+@pytest.mark.parametrize("case", cases("init"))
+def test_initial_values(case):
+    ours = rv.init(case["recipe"], case["shape"], dtype=np.float64)
+    if "values" in case:
+        np.testing.assert_array_equal(ours.ravel(), case["values"])
+        return
+    if "singular" in case:
+        matrix = ours.reshape(len(ours), -1) if case["rows"] == 1 else ours.reshape(-1, ours.shape[-1])
+        singular = np.linalg.svd(matrix, compute_uv=False)
+        np.testing.assert_allclose([singular[-1], singular[0]], case["singular"], atol=1e-12)
+        return
+    # Six standard deviations of the difference of two samples.
+    noise = 6 * np.sqrt(2 / ours.size) * case["std"]
+    close(ours.mean(), case["mean"], noise, "mean")
+    close(ours.std(), case["std"], noise, "standard deviation")
+    assert np.count_nonzero(ours == 0) == case["zeros"]
+    if case["bounded"]:
+        close(ours.min(), case["low"], 1e-3 * case["std"], "the least")
+        close(ours.max(), case["high"], 1e-3 * case["std"], "the largest")
+
+
 def test_everything_in_the_catalog_has_vectors():
-    """The house rule: with each rule, stage and schedule comes one file here."""
-    named = {e.name: e.kind for e in rv.catalog() if e.kind in ("rule", "stage", "schedule")}
+    """The house rule: with each rule, stage, schedule and initializer comes one file here."""
+    named = {e.name: e.kind for e in rv.catalog() if e.kind in ("rule", "stage", "schedule", "init")}
     assert named, "the catalog is empty"
     missing = sorted(set(named) - set(FILES))
     assert not missing, f"no Tests/reference/<name>.json for {missing}"

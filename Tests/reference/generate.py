@@ -45,6 +45,13 @@ Format of a schedule's file:
     {"name", "kind": "schedule", "source", "cases": [{"title", "recipe", "source", "first", "values"}]}
 reactive.py writes those of schedules that metrics move; there a case has "metrics", too: values[n] is
 the one at step n, after the first n of them.
+
+Format of an initializer's file: the numbers are drawn otherwise, so what is recorded of the
+reference is the sample's moments and, where the distribution ends, its ends; of what is not drawn the
+values themselves; of orthogonal matrices the least and the largest singular value:
+    {"name", "kind": "init", "source", "cases": [{"title", "recipe", "source", "shape",
+      "mean", "std", "low", "high", "bounded", "zeros" | "values" | "rows", "singular"}]}
+    rows: how many axes, from the first on, are the rows of the matrix (-1: all but the last)
 """
 
 import functools
@@ -1197,6 +1204,7 @@ def project():
 # ---- schedules ---------------------------------------------------------------------------------
 
 LR = torch.optim.lr_scheduler
+TI = torch.nn.init
 
 
 def schedule(title, recipe, values):
@@ -2111,6 +2119,236 @@ def per_epoch():
         ),
         schedule("epochs of one step", f"per_epoch(1, {FALL[0]})", sampled(FALL[1], 8)),
     ]
+
+
+# ---- initial values ----------------------------------------------------------------------------
+
+TI = torch.nn.init
+WEIGHT = (800, 100, 5)  # (out, in, kernel) for torch; 800 positions of a kernel for the others
+
+
+def of_torch(fill, *arguments, **named):
+    def made(shape):
+        torch.manual_seed(0)
+        return fill(torch.empty(shape, dtype=torch.float64), *arguments, **named).numpy()
+
+    return TORCH, made
+
+
+def of_jax(fill):
+    return OPTAX, lambda shape: np.asarray(fill(jax.random.key(0), shape, jnp.float64))
+
+
+def of_keras(make):
+    """An initializer made by make(keras.initializers). On torch its truncated numbers are the first of
+    four that is within the bounds, and now and then none is."""
+
+    def made(shape):
+        import keras
+
+        return make(keras.initializers)(shape, dtype="float64").numpy()
+
+    return KERAS, made
+
+
+def drawn_from(title, recipe, reference, shape=WEIGHT, bounded=True):
+    source, made = reference
+    x = made(shape)
+    return {
+        "title": title, "recipe": recipe, "source": source, "shape": list(shape),
+        "mean": x.mean(), "std": x.std(), "low": x.min(), "high": x.max(),
+        "bounded": int(bounded), "zeros": np.count_nonzero(x == 0),
+    }
+
+
+def exactly(title, recipe, reference, shape):
+    source, made = reference
+    values = made(shape).ravel()
+    return {
+        "title": title, "recipe": recipe, "source": source, "shape": list(shape), "values": values
+    }
+
+
+def orthonormal(title, recipe, reference, shape, rows=1):
+    source, made = reference
+    x = made(shape)
+    s = np.linalg.svd(x.reshape(len(x), -1) if rows == 1 else x.reshape(-1, shape[-1]))[1]
+    return {
+        "title": title, "recipe": recipe, "source": source, "shape": list(shape), "rows": rows,
+        "singular": [s[-1], s[0]],
+    }
+
+
+@vectors("zeros", f"torch.nn.init.zeros_, {TORCH}", kind="init")
+def zeros():
+    return [exactly("zeros", "zeros", of_torch(TI.zeros_), (3, 2))]
+
+
+@vectors("ones", f"torch.nn.init.ones_, {TORCH}", kind="init")
+def ones():
+    return [exactly("ones", "ones", of_torch(TI.ones_), (3, 2))]
+
+
+@vectors("full", f"torch.nn.init.constant_, {TORCH}", kind="init")
+def full():
+    return [exactly("full", "full(0.1)", of_torch(TI.constant_, 0.1), (3, 2))]
+
+
+@vectors("uniform", f"torch.nn.init.uniform_, {TORCH}", kind="init")
+def uniform():
+    return [
+        drawn_from("defaults", "uniform", of_torch(TI.uniform_)),
+        drawn_from("ends", "uniform(-0.5, 2)", of_torch(TI.uniform_, -0.5, 2)),
+    ]
+
+
+@vectors("normal", f"torch.nn.init.normal_, {TORCH}", kind="init")
+def normal():
+    return [
+        drawn_from("defaults", "normal", of_torch(TI.normal_), bounded=False),
+        drawn_from("both", "normal(0.02, 3)", of_torch(TI.normal_, 3, 0.02), bounded=False),
+    ]
+
+
+@vectors("truncated_normal", f"torch, jax and Keras: {TORCH}, {OPTAX}, {KERAS}", kind="init")
+def truncated_normal():
+    def of(std, **bounds):
+        return of_jax(jax.nn.initializers.truncated_normal(std, **bounds))
+
+    return [
+        drawn_from("jax", "truncated_normal(0.02)", of(0.02)),
+        drawn_from(
+            "jax, bounds", "truncated_normal(0.1, low=-1, high=3)", of(0.1, lower=-1.0, upper=3.0)
+        ),
+        drawn_from(
+            "keras", "truncated_normal(0.05, 1)",
+            of_keras(lambda k: k.TruncatedNormal(1.0, 0.05, seed=0)), bounded=False,
+        ),
+        drawn_from(
+            "torch", "truncated_normal(0.02, 0.5, 0.47, 0.51, compat=torch)",
+            of_torch(TI.trunc_normal_, 0.5, 0.02, 0.47, 0.51),
+        ),
+    ]
+
+
+@vectors("glorot", f"torch, jax and Keras: {TORCH}, {OPTAX}, {KERAS}", kind="init")
+def glorot():
+    gain = TI.calculate_gain("tanh")
+    return [
+        drawn_from("torch, uniform", "glorot", of_torch(TI.xavier_uniform_)),
+        drawn_from("torch, normal", "glorot(normal)", of_torch(TI.xavier_normal_), bounded=False),
+        drawn_from("torch, tanh", "glorot(uniform, tanh)", of_torch(TI.xavier_uniform_, gain)),
+        drawn_from(
+            "jax", "glorot(truncated, layout=keras)", of_jax(jax.nn.initializers.glorot_normal())
+        ),
+        drawn_from("keras", "glorot(layout=keras)", of_keras(lambda k: k.GlorotUniform(seed=0))),
+    ]
+
+
+@vectors("he", f"torch, jax and Keras: {TORCH}, {OPTAX}, {KERAS}", kind="init")
+def he():
+    def normal(title, recipe, **named):
+        return drawn_from(title, recipe, of_torch(TI.kaiming_normal_, **named), bounded=False)
+
+    return [
+        normal("normal", "he", nonlinearity="relu"),
+        normal(
+            "fan out", "he(fan=out, nonlinearity=linear)", mode="fan_out", nonlinearity="linear"
+        ),
+        normal("selu", "he(normal, selu)", nonlinearity="selu"),
+        drawn_from(
+            "as torch.nn.Linear", "he(uniform, leaky_relu, slope=2.23606797749979)",
+            of_torch(TI.kaiming_uniform_, a=5**0.5),
+        ),
+        drawn_from("jax", "he(truncated, layout=keras)", of_jax(jax.nn.initializers.he_normal())),
+        drawn_from("keras", "he(uniform, layout=keras)", of_keras(lambda k: k.HeUniform(seed=0))),
+    ]
+
+
+@vectors("lecun", f"jax and Keras: {OPTAX}, {KERAS}", kind="init")
+def lecun():
+    return [
+        drawn_from(
+            "jax", "lecun(truncated, layout=keras)", of_jax(jax.nn.initializers.lecun_normal())
+        ),
+        drawn_from(
+            "keras", "lecun(uniform, layout=keras)", of_keras(lambda k: k.LecunUniform(seed=0))
+        ),
+    ]
+
+
+@vectors("variance_scaling", f"jax and Keras: {OPTAX}, {KERAS}", kind="init")
+def variance_scaling():
+    of = jax.nn.initializers.variance_scaling
+    return [
+        drawn_from(
+            "jax, geometric mean", "variance_scaling(3, geo, uniform, layout=keras)",
+            of_jax(of(3.0, "fan_geo_avg", "uniform")),
+        ),
+        drawn_from(
+            "jax, normal", "variance_scaling(1, avg, normal, layout=keras)",
+            of_jax(of(1.0, "fan_avg", "normal")), bounded=False,
+        ),
+        drawn_from(
+            "keras", "variance_scaling(2, out, layout=keras)",
+            of_keras(lambda k: k.VarianceScaling(2.0, "fan_out", "truncated_normal", seed=0)),
+            bounded=False,
+        ),
+    ]
+
+
+@vectors("orthogonal", f"torch and jax: {TORCH}, {OPTAX}", kind="init")
+def orthogonal():
+    turned = of_torch(TI.orthogonal_, 1.5)
+    return [
+        orthonormal("torch, tall", "orthogonal(1.5)", turned, (60, 7, 5)),
+        orthonormal("torch, wide", "orthogonal(1.5)", turned, (7, 40, 2)),
+        orthonormal("square", "orthogonal", of_torch(TI.orthogonal_), (65, 65)),
+        orthonormal(
+            "jax", "orthogonal(layout=keras)", of_jax(jax.nn.initializers.orthogonal()), (5, 8, 70),
+            -1,
+        ),
+    ]
+
+
+@vectors("delta_orthogonal", f"jax.nn.initializers.delta_orthogonal, {OPTAX}", kind="init")
+def delta_orthogonal():
+    fill = of_jax(jax.nn.initializers.delta_orthogonal(2.0))
+    recipe = "delta_orthogonal(2, layout=keras)"
+    return [
+        orthonormal("as a matrix", recipe, fill, (3, 4, 20, 33), -1),
+        drawn_from("its zeros", recipe, fill, (4, 5, 30, 50), bounded=False),
+    ]
+
+
+@vectors("identity", f"torch.nn.init.eye_, dirac_, {TORCH}", kind="init")
+def identity():
+    return [
+        exactly("eye", "identity", of_torch(TI.eye_), (3, 5)),
+        exactly("dirac", "identity", of_torch(TI.dirac_), (3, 2, 4)),
+        exactly("groups", "identity(groups=2)", of_torch(TI.dirac_, 2), (6, 2, 3, 2)),
+    ]
+
+
+@vectors("sparse", f"torch.nn.init.sparse_, {TORCH}", kind="init")
+def sparse():
+    shape = (701, 300)
+    return [
+        drawn_from("a third", "sparse(0.3)", of_torch(TI.sparse_, 0.3), shape, False),
+        drawn_from("most", "sparse(0.9, 2)", of_torch(TI.sparse_, 0.9, 2), shape, False),
+    ]
+
+
+@vectors("forget_bias", f"keras.layers.LSTM, {KERAS}", kind="init")
+def forget_bias():
+    def built(shape):
+        import keras
+
+        layer = keras.layers.LSTM(shape[0] // 4)
+        layer.build((1, 1, 2))
+        return layer.cell.bias.value.detach().numpy()
+
+    return [exactly("as Keras builds it", "forget_bias", (KERAS, built), (12,))]
 
 
 # ---- writing -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ enum {
   RAVINE_MAX_SLOTS = 8,        /* state slots of a rule */
   RAVINE_MAX_MEASURES = 4,     /* measurements of a rule */
   RAVINE_MAX_CONSTANTS = 256,  /* bytes of a rule's or a stage's per-step scalars */
+  RAVINE_TILE = 32,            /* columns that a reflection changes at a time */
 };
 
 /* One block or more through a rule. Counts are multiples of 16; pointers are to the arithmetic
@@ -50,6 +51,8 @@ typedef void (*ravine_unit_kernel)(const ravine_unit_call *);
 /* out[b] = the measurement of block b, which starts at x + b * RAVINE_BLOCK elements */
 typedef void (*ravine_measure_kernel)(const void *x, size_t blocks, size_t count, double *out);
 typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
+/* tile -= factor v (v^T tile): as many rows as v has, of RAVINE_TILE columns */
+typedef void (*ravine_reflect_kernel)(const double *v, size_t rows, double factor, double *tile);
 
 /* The kernels of one instruction set: arrays of pairs, arithmetic in float at 2 i, in double at
  * 2 i + 1. */
@@ -62,6 +65,7 @@ typedef struct ravine_kernels {
   ravine_unit_kernel *unit;       /* pairs: measure rows, columns; change rows, columns */
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
   ravine_convert_kernel *store;
+  ravine_reflect_kernel reflect;
 } ravine_kernels;
 
 void ravine_kernels_baseline(ravine_kernels *);

@@ -66,4 +66,5 @@ public enum RandomPurpose: UInt64, Sendable {
   case checkedDirections = 17  // of a gradient check
   case hessianStart = 18  // the first vector of Lanczos
   case sliceDirections = 19  // of a loss slice
+  case initial = 5  // values of parameters
 }

@@ -19,15 +19,17 @@ public final class Catalog {
   let rules: [RuleEntry]
   let stages: [StageEntry]
   let schedules: [ScheduleEntry]
+  let initializers: [InitializerEntry]
   public private(set) var entries: [Entry]
   private(set) var kernels: ravine_kernels
   /// Holds the text and the tables of kernels.
   private let heap: Heap
 
-  private init(_ found: Entries, _ schedules: [ScheduleEntry], _ heap: Heap) {
+  private init(_ found: Entries, _ heap: Heap) {
     rules = found.rules
     stages = found.stages
-    self.schedules = schedules
+    schedules = allSchedules()
+    initializers = allInitializers()
     self.heap = heap
     entries = []
     kernels = ravine_kernels()
@@ -36,12 +38,15 @@ public final class Catalog {
   /// Made once, by `Catalog.shared`, with the process's own memory.
   fileprivate static func make() throws(RavineError) -> Catalog {
     let heap = Heap(ravine_allocator())
-    let catalog = Catalog(Entries(), allSchedules(), heap)
+    let catalog = Catalog(Entries(), heap)
     var all: [Entry] = []
     for (row, r) in catalog.rules.enumerated() { all.append(try entry(r.declaration, row, heap)) }
     for (row, s) in catalog.stages.enumerated() { all.append(try entry(s.declaration, row, heap)) }
     for (row, s) in catalog.schedules.enumerated() {
       all.append(try entry(s.declaration, row, heap))
+    }
+    for (row, i) in catalog.initializers.enumerated() {
+      all.append(try entry(i.declaration, row, heap))
     }
     catalog.entries = all
     catalog.kernels = try bestKernels(heap)
@@ -69,6 +74,17 @@ extension Declaration.Kind {
     case .rule: "rule"
     case .stage: "stage"
     case .schedule: "schedule"
+    case .initializer: "init"
+    }
+  }
+
+  /// As sentences name one.
+  var phrase: StaticString {
+    switch self {
+    case .rule: "a rule"
+    case .stage: "a stage"
+    case .schedule: "a schedule"
+    case .initializer: "an initializer"
     }
   }
 }
@@ -105,7 +121,7 @@ private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
     measure: try heap.zeros(ravine_measure_kernel?.self, rows),
     unit: try heap.zeros(ravine_unit_kernel?.self, rows),
     load: try heap.zeros(ravine_convert_kernel?.self, rows),
-    store: try heap.zeros(ravine_convert_kernel?.self, rows))
+    store: try heap.zeros(ravine_convert_kernel?.self, rows), reflect: nil)
   #if arch(x86_64)
   switch ravine_isa_level() {
   case 4: ravine_kernels_avx512(&kernels)

@@ -20,7 +20,7 @@ struct NameIndex: ~Copyable {
 
   func find(_ name: UnsafeBufferPointer<UInt8>) -> Int? {
     guard let slots else { return nil }
-    var at = NameIndex.hash(name) & (capacity - 1)
+    var at = start(name)
     while slots[at] >= 0 {
       if equal(names[slots[at]], name) { return slots[at] }
       at = (at + 1) & (capacity - 1)
@@ -55,7 +55,7 @@ struct NameIndex: ~Copyable {
   private func place(_ index: Int) {
     guard let slots else { return }
     let name = UnsafeBufferPointer(start: names[index].start, count: names[index].count)
-    var at = NameIndex.hash(name) & (capacity - 1)
+    var at = start(name)
     while slots[at] >= 0 { at = (at + 1) & (capacity - 1) }
     slots[at] = index
   }
@@ -67,9 +67,13 @@ struct NameIndex: ~Copyable {
   }
 
   /// FNV-1a.
-  private static func hash(_ name: UnsafeBufferPointer<UInt8>) -> Int {
+  static func hash(_ name: UnsafeBufferPointer<UInt8>) -> UInt64 {
     var h: UInt64 = 0xcbf2_9ce4_8422_2325
     for c in name { h = (h ^ UInt64(c)) &* 0x100_0000_01b3 }
-    return Int(truncatingIfNeeded: h >> 1)
+    return h
+  }
+
+  private func start(_ name: UnsafeBufferPointer<UInt8>) -> Int {
+    Int(truncatingIfNeeded: NameIndex.hash(name) >> 1) & (capacity - 1)
   }
 }

@@ -69,6 +69,15 @@ struct Parser {
     return element
   }
 
+  /// How a tensor begins: one initializer.
+  static func initializer(_ text: [UInt8]) throws(RavineError) -> Element {
+    var parser = try Parser(text, "initializer")
+    let element = try parser.element([.initializer], "an initializer")
+    if !parser.lexer.atEnd { throw parser.lexer.expected("the end of the initializer") }
+    try checkMemory()
+    return element
+  }
+
   // MARK: chains
 
   private mutating func chain() throws(RavineError) -> Recipe {
@@ -165,7 +174,7 @@ struct Parser {
     }
     let kind = catalog.entries[index].declaration.kind
     guard kinds.contains(where: { $0 == kind }) else {
-      throw lexer.error(place, "expected \(what), but \(name) is a \(kind.word)")
+      throw lexer.error(place, "expected \(what), but \(name) is \(kind.phrase)")
     }
     return index
   }
@@ -187,8 +196,10 @@ struct Parser {
       }
     }
     if let reason = try element.conflict() { throw lexer.error(place, reason) }
-    if d.kind == .schedule {
-      do { _ = try curve(of: element) } catch {
+    if d.kind == .schedule || d.kind == .initializer {
+      do throws(RavineError) {
+        if d.kind == .schedule { _ = try curve(of: element) } else { _ = try plan(of: element) }
+      } catch {
         if error.status == RVN_ERR_MEMORY { throw error }
         throw lexer.error(place, error.message)
       }
@@ -208,7 +219,7 @@ struct Parser {
       let whole = whole(of: d.parameters[k], in: element, d)
       total = try inside(element, d)
       element.values[k] = try value(
-        for: d.parameters[k], of: Text(d.name), schedules: d.kind != .schedule,
+        for: d.parameters[k], of: Text(d.name), schedules: d.kind == .rule || d.kind == .stage,
         multiples: inClause, whole: whole)
       total = outer
       element.given[k] = true
@@ -495,7 +506,7 @@ struct Parser {
     let (index, entry) = try entry(name, .rule, at: place)
     guard entry.declaration.kind == .rule else {
       throw lexer.error(
-        place, "\(name) is a \(entry.declaration.kind.word); a clause can change the rule only")
+        place, "\(name) is \(entry.declaration.kind.phrase); a clause can change the rule only")
     }
     var element = blank(index, entry)
     depth += 1

@@ -13,7 +13,7 @@ import ravine as rv
 
 def test_entries_have_what_users_read() -> None:
     for entry in rv.catalog():
-        assert entry.summary and entry.kind in ("rule", "stage", "schedule"), entry.name
+        assert entry.summary and entry.kind in ("rule", "stage", "schedule", "init"), entry.name
         for parameter in entry.parameters:
             assert parameter.name and parameter.summary and parameter.low <= parameter.high
             assert bool(parameter.words) == (parameter.kind == "word")

@@ -42,6 +42,7 @@ from ._landscape import (
     loss_slice,
     stability_threshold,
 )
+from ._init import init
 from ._library import isa, set_threads, shutdown, version
 from ._noise import NoiseScale, noise_scale
 from ._metric import MetricReport
@@ -96,6 +97,7 @@ __all__ = [
     "catalog",
     "check_gradient",
     "hessian_extremes",
+    "init",
     "isa",
     "loss_slice",
     "noise_scale",

@@ -1,4 +1,4 @@
-"""The catalog: every rule, stage and schedule that a recipe can name, as the library lists them."""
+"""The catalog: every rule, stage, schedule and initializer, as the library lists them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Parameter(NamedTuple):
 
     name: str
     kind: str
-    """number (or a schedule over steps), flag, word, count, list (of numbers), schedule (or a
+    """number (of a rule or a stage also a schedule), flag, word, count, list (of numbers), schedule (or a
     number), or schedules (in parentheses)"""
     initial: str
     low: float
@@ -178,7 +178,7 @@ def entries() -> dict[str, Entry]:
 
 
 def catalog(kind: str | None = None) -> Catalog:
-    """The entries that recipes can name, or those of one kind: "rule", "stage", "schedule"."""
+    """The entries that recipes can name, or those of one kind: "rule", "stage", "schedule", "init"."""
     every = entries().values()
     if kind is None:
         return Catalog(every)

@@ -96,6 +96,7 @@ _status: dict[str, list[Any]] = {
         *[c_void_p, c_int32, c_size_t, c_size_t, c_size_t, c_char_p],
         *[POINTER(layout.ActivationStatistics), c_void_p],
     ],
+    "rvn_init": [c_char_p, c_uint64, POINTER(layout.Tensor)],
     "rvn_catalog_entry": [c_size_t, POINTER(layout.Entry)],
     "rvn_catalog_parameter": [c_size_t, c_size_t, POINTER(layout.Parameter)],
     "rvn_catalog_slot": [c_size_t, c_size_t, POINTER(layout.Slot)],

@@ -17,7 +17,7 @@ _CHAIN = r"""(?:[^;#"']|"[^"]*"|'[^']*'|#[^\n]*|["'])*"""
 
 
 class Recipe:
-    """The text of an optimizer, a stage or a schedule.
+    """The text of an optimizer, a stage, a schedule or an initializer.
 
     `clip_norm(1) | adamw(1e-3)` joins stages, `clause` adds settings for some tensors.
     The library reads the text when an optimizer is made.
@@ -154,7 +154,7 @@ def _docstring(entry: Entry) -> str:
     for parameter in entry.parameters:
         default = "must be given" if parameter.required else f"default {parameter.default}"
         kind = {
-            "number": "number or schedule",
+            "number": "number or schedule" if entry.kind in ("rule", "stage") else "number",
             "schedule": "schedule or number",
             "schedules": "tuple of schedules or numbers",
         }
@@ -219,6 +219,6 @@ def _constructor(entry: Entry) -> Callable[..., Recipe]:
 
 
 def constructor(name: str) -> Callable[..., Recipe] | None:
-    """The function that makes a stage, a rule or a schedule of that name."""
+    """The function that makes a stage, a rule, a schedule or an initializer of that name."""
     entry = entries().get(name)
     return _constructor(entry) if entry else None

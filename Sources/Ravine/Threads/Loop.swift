@@ -1,0 +1,46 @@
+import CRavine
+import CShims
+
+/// Independent items of work for several threads. The order does not show in results.
+private struct Loop {
+  let body: (_ item: Int, _ worker: Int) -> Void
+  let items: Int
+  var next = 0, finished = 0
+}
+
+/// Calls body(item, worker) once for each item, on the host's threads or on those of the pool; workers
+/// are 0 to threads - 1, each on one thread at a time.
+func forEach(
+  _ items: Int, threads: Int, _ options: Options,
+  _ body: @escaping (_ item: Int, _ worker: Int) -> Void
+) throws(RavineError) {
+  try checkMemory()
+  if threads <= 1 {
+    for item in 0..<items { body(item, 0) }
+    return
+  }
+  var loop = Loop(body: body, items: items)
+  let entry: rvn_body = { context, worker in
+    work(context.unsafelyUnwrapped.assumingMemoryBound(to: Loop.self), worker)
+  }
+  if let host = options.parallelFor {
+    host(options.parallelUser, threads, entry, &loop)
+  } else {
+    ravine_parallel(threads, entry, &loop)
+  }
+  if loop.finished < threads {
+    throw RavineError(
+      RVN_ERR_CALLBACK, "the host's parallel_for returned before all its bodies had run")
+  }
+}
+
+private func work(_ loop: UnsafeMutablePointer<Loop>, _ worker: Int) {
+  let mode = ravine_default_mode()
+  while true {
+    let item = ravine_next(&loop.pointee.next)
+    if item >= loop.pointee.items { break }
+    loop.pointee.body(item, worker)
+  }
+  ravine_restore_mode(mode)
+  _ = ravine_next(&loop.pointee.finished)
+}
