@@ -234,6 +234,7 @@ func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
   store[8] = { storeFloats(F16.self, $0, $1, $2) }
   store[9] = { storeDoubles(F16.self, $0, $1, $2) }
 
+  fillProduct(kernels)
   kernels.pointee.reflect = { reflect($0, $1, $2, $3) }
 }
 

@@ -63,7 +63,7 @@ function say(rule) { if (!((f, rule) in said)) { said[f, rule] = 1; print "isa: 
   f = $0; sub(/^[0-9a-f]+ </, "", f); sub(/>:$/, "", f)
   l = number != "" ? owner[number] + 0 : level(f)
   loop = 0
-  if (match(f, /Kernels(AVX2|AVX512)?[0-9]+(sweep|follow|measure|measureBlocks|pass|scale|loadFloats|loadDoubles|storeFloats|storeDoubles|reflect)yy/)) {
+  if (match(f, /Kernels(AVX2|AVX512)?[0-9]+(sweep|follow|measure|measureBlocks|pass|scale|loadFloats|loadDoubles|storeFloats|storeDoubles|reflect|productTile)yy/)) {
     loop = 1
     copies = f ~ /(load|store)(Floats|Doubles)/
     kind = l; count[kind]++

@@ -54,6 +54,29 @@ typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
 /* tile -= factor v (v^T tile): as many rows as v has, of RAVINE_TILE columns */
 typedef void (*ravine_reflect_kernel)(const double *v, size_t rows, double factor, double *tile);
 
+/* Some rows of a product, c = alpha a b + beta d. a is packed in panels of tile_rows rows, b in panels of
+ * tile_columns columns; c and d have rows `stride` elements apart, and may be the same. */
+typedef struct ravine_product_call {
+  const void *a, *b;
+  size_t depth;          /* products in each sum */
+  size_t rows, columns;  /* of c */
+  double alpha, beta;    /* rounded to the arithmetic type */
+  const void *d;         /* not read where beta is 0 */
+  void *c;
+  size_t stride;
+  void *edge;            /* room for one tile, for those that stick out */
+} ravine_product_call;
+
+/* to[k * width + i] = from[i * minor + k * major] for i < valid, and 0 up to width. */
+typedef struct ravine_pack_call {
+  const void *from;
+  void *to;
+  size_t minor, major, valid, width, depth;
+} ravine_pack_call;
+
+typedef void (*ravine_product_kernel)(const ravine_product_call *);
+typedef void (*ravine_pack_kernel)(const ravine_pack_call *);
+
 /* The kernels of one instruction set: arrays of pairs, arithmetic in float at 2 i, in double at
  * 2 i + 1. */
 typedef struct ravine_kernels {
@@ -66,6 +89,9 @@ typedef struct ravine_kernels {
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
   ravine_convert_kernel *store;
   ravine_reflect_kernel reflect;
+  size_t tile_rows, tile_columns[2];  /* of a product: what registers hold */
+  ravine_product_kernel product[2];
+  ravine_pack_kernel pack[2];
 } ravine_kernels;
 
 void ravine_kernels_baseline(ravine_kernels *);

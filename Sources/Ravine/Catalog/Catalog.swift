@@ -113,15 +113,7 @@ private func keep(_ text: Text, _ heap: Heap) throws(RavineError) -> UnsafePoint
 
 /// The kernels of the best instruction set that this machine has and RAVINE_ISA allows.
 private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
-  let rows = 2 * RAVINE_MAX_ENTRIES
-  var kernels = ravine_kernels(
-    rule: try heap.zeros(ravine_rule_kernel?.self, rows),
-    stage: try heap.zeros(ravine_stage_kernel?.self, rows),
-    update: try heap.zeros(ravine_rule_kernel?.self, rows),
-    measure: try heap.zeros(ravine_measure_kernel?.self, rows),
-    unit: try heap.zeros(ravine_unit_kernel?.self, rows),
-    load: try heap.zeros(ravine_convert_kernel?.self, rows),
-    store: try heap.zeros(ravine_convert_kernel?.self, rows), reflect: nil)
+  var kernels = try emptyKernels(heap)
   #if arch(x86_64)
   switch ravine_isa_level() {
   case 4: ravine_kernels_avx512(&kernels)
@@ -131,6 +123,20 @@ private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
   #else
   ravine_kernels_baseline(&kernels)
   #endif
+  return kernels
+}
+
+/// Tables to be filled by one instruction set.
+func emptyKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
+  let rows = 2 * RAVINE_MAX_ENTRIES
+  var kernels = ravine_kernels()
+  kernels.rule = try heap.zeros(ravine_rule_kernel?.self, rows)
+  kernels.stage = try heap.zeros(ravine_stage_kernel?.self, rows)
+  kernels.update = try heap.zeros(ravine_rule_kernel?.self, rows)
+  kernels.measure = try heap.zeros(ravine_measure_kernel?.self, rows)
+  kernels.unit = try heap.zeros(ravine_unit_kernel?.self, rows)
+  kernels.load = try heap.zeros(ravine_convert_kernel?.self, rows)
+  kernels.store = try heap.zeros(ravine_convert_kernel?.self, rows)
   return kernels
 }
 
