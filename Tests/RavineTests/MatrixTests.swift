@@ -53,11 +53,11 @@ struct MatrixTests {
         var first = 0, value = beta == 0 ? 0 : T(beta) * d[i * s.columns + j]
         repeat {
           var sum: T = 0
-          for k in first..<min(first + 256, s.depth) {
+          for k in first..<min(first + MatrixProduct.depthOfPart, s.depth) {
             sum += a[i * s.depth + k] * b[k * s.columns + j]
           }
           value = first == 0 && beta == 0 ? T(alpha) * sum : T(alpha) * sum + value
-          first += 256
+          first += MatrixProduct.depthOfPart
         } while first < s.depth
         c[i * s.columns + j] = value
       }
@@ -174,8 +174,7 @@ struct MatrixTests {
     _ g: [Float], _ rows: Int, _ columns: Int, threads: Int, _ kernels: ravine_kernels
   ) throws -> [Float] {
     let iteration = NewtonSchulz(
-      rows: rows, columns: columns, threads: threads, kernels,
-      scaleRow: try Catalog.shared().stages.count)
+      rows: rows, columns: columns, threads: threads, kernels)
     let size = iteration.workspace
     let memory = UnsafeMutableRawPointer.allocate(byteCount: size + 64, alignment: 64)
     defer { memory.deallocate() }

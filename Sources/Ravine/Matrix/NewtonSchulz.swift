@@ -16,17 +16,9 @@ struct NewtonSchulz {
 
   let rows, columns, threads: Int
   private let kernels: ravine_kernels
-  private let scaleRow: Int
 
-  init(rows: Int, columns: Int, threads: Int, _ catalog: Catalog) {
-    self.init(
-      rows: rows, columns: columns, threads: threads, catalog.kernels,
-      scaleRow: catalog.stages.count)
-  }
-
-  init(rows: Int, columns: Int, threads: Int, _ kernels: ravine_kernels, scaleRow: Int) {
-    (self.rows, self.columns, self.threads) = (rows, columns, threads)
-    (self.kernels, self.scaleRow) = (kernels, scaleRow)
+  init(rows: Int, columns: Int, threads: Int, _ kernels: ravine_kernels) {
+    (self.rows, self.columns, self.threads, self.kernels) = (rows, columns, threads, kernels)
   }
 
   private var short: Int { min(rows, columns) }
@@ -57,8 +49,8 @@ struct NewtonSchulz {
     x.update(from: gradient, count: count)
     (x + count).update(repeating: 0, count: padded - count)
     let sums = (workspace + self.workspace - 8 * blocks).assumingMemoryBound(to: Double.self)
-    let factor = 1 / (norm(x, sums) + NewtonSchulz.eps)
-    kernels.stage[2 * scaleRow].unsafelyUnwrapped(nil, x, factor, x, padded)
+    let factor = Float(1 / (norm(x, sums) + NewtonSchulz.eps))
+    for i in 0..<count { x[i] *= factor }
 
     let (a, b, c) = NewtonSchulz.coefficients
     let lying = rows <= columns, s = Matrix(square, columns: short)

@@ -36,15 +36,20 @@ func forEach(
   }
 }
 
+/// In a struct, where a pointer to it needs no wrapping that is allocated.
+private struct Body {
+  let call: (_ item: Int, _ worker: Int) -> Void
+}
+
 /// The same for a body that captures what it needs.
 func forEach(
   _ items: Int, threads: Int, _ options: Options,
   _ body: @escaping (_ item: Int, _ worker: Int) -> Void
 ) throws(RavineError) {
   try checkMemory()
-  var body = body
-  try forEach(items, threads: threads, options, &body) { context, item, worker in
-    context.assumingMemoryBound(to: ((Int, Int) -> Void).self).pointee(item, worker)
+  var box = Body(call: body)
+  try forEach(items, threads: threads, options, &box) { context, item, worker in
+    context.assumingMemoryBound(to: Body.self).pointee.call(item, worker)
   }
 }
 
