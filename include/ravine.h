@@ -103,7 +103,7 @@ typedef struct rvn_optimizer rvn_optimizer;
  * bytes (also with all defaults written out), 32 stages, 1,024 clauses, nesting of 10.
  * The text is copied.
  * On success *out is the handle, to be given to rvn_optimizer_destroy. On failure *out is NULL.
- * Errors: ARGUMENT (NULL), RECIPE (with line:column), MEMORY. */
+ * Errors: ARGUMENT (NULL), RECIPE (with line:column), CALLBACK (a schedule of the host failed), MEMORY. */
 rvn_status rvn_optimizer_create(const char *recipe, rvn_optimizer **out);
 
 /* Element types. */
@@ -172,7 +172,7 @@ typedef struct rvn_step_report {
  * Gradients are never written to. A step that is skipped changes nothing and is RVN_OK.
  * Errors: those of rvn_optimizer_prepare at the first step; ARGUMENT (wrong struct_size or
  * grad_count, misaligned gradient, a schedule that ends or leaves its parameter's range),
- * NONFINITE (finite_guard: names tensor and index). */
+ * NONFINITE (finite_guard: names tensor and index), CALLBACK (a schedule of the host failed). */
 rvn_status rvn_optimizer_step(rvn_optimizer *opt, const rvn_step_input *input,
                               rvn_step_report *report);
 
@@ -202,7 +202,7 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
  * that stages keep: "unscale.scale" is the loss scale of the next call, "unscale.good" the calls
  * without overflow since it changed. set "unscale.scale" changes it at once.
  * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
- * told), RECIPE (a malformed pattern), STATE (the change would need other state than was
+ * told), RECIPE (a malformed pattern), CALLBACK (a schedule of the host failed), STATE (the change would need other state than was
  * prepared). */
 rvn_status rvn_optimizer_get(rvn_optimizer *opt, const char *key, double *value);
 rvn_status rvn_optimizer_set(rvn_optimizer *opt, const char *key, double value);
@@ -399,12 +399,16 @@ typedef struct rvn_schedule rvn_schedule;
  * number is the constant schedule. Copied, destroyed and failing as rvn_optimizer_create. */
 rvn_status rvn_schedule_create(const char *recipe, rvn_schedule **out);
 
+/* Writes the value at a step; as rvn_schedule_values for one. Errors: ARGUMENT (NULL), CALLBACK. */
+rvn_status rvn_schedule_value(const rvn_schedule *schedule, uint64_t step, double *value);
+
 /* Writes the values at steps first, first + 1, ... first + count - 1. Step 0 is the first update.
  * A schedule is a pure function of the step (and of the metrics that a reactive one was given before,
  * see rvn_schedule_metric): this may be called from several threads at once.
  * A step where it has no value gives NaN, beside the values that there are: past the end of over(...,
  * past=error), where rvn_optimizer_step fails, or where 64-bit floats overflow.
- * Errors: ARGUMENT (NULL; steps beyond 2^64 - 1). */
+ * Errors: ARGUMENT (NULL; steps beyond 2^64 - 1), CALLBACK (a schedule of the host failed; what of
+ * out was written by then stays). */
 rvn_status rvn_schedule_values(const rvn_schedule *schedule, uint64_t first, size_t count,
                                double *out);
 
@@ -413,6 +417,45 @@ rvn_status rvn_schedule_values(const rvn_schedule *schedule, uint64_t first, siz
  * the handle; an optimizer saves its own. Not while another thread asks for values.
  * Errors: ARGUMENT, STATE (nothing in it is reactive). */
 rvn_status rvn_schedule_metric(rvn_schedule *schedule, double value, rvn_metric_report *report);
+/* Questions about the steps first, first + 1, ... first + count - 1; count is 1 to 2^32. Each looks
+ * at every step of them, or of first_below up to the one it finds: 10 to 50 ns for each. As
+ * rvn_schedule_values they may be called from several threads at once.
+ *   sum          the values added: the learning rate that is spent. Compensated (Neumaier), so that
+ *                its relative error is 2^-52 for values of one sign, whatever their number.
+ *   first_below  the first step whose value is below limit; first + count if there is none.
+ *   peak         the greatest value and the first step that has it, both exact; either may be NULL.
+ * Errors: ARGUMENT (NULL; count; steps beyond 2^64 - 2; limit is NaN; a step without a value: which),
+ * CALLBACK. */
+rvn_status rvn_schedule_sum(const rvn_schedule *schedule, uint64_t first, uint64_t count,
+                            double *sum);
+rvn_status rvn_schedule_first_below(const rvn_schedule *schedule, double limit, uint64_t first,
+                                    uint64_t count, uint64_t *step);
+rvn_status rvn_schedule_peak(const rvn_schedule *schedule, uint64_t first, uint64_t count,
+                             uint64_t *step, double *value);
+
+/* About how many steps show what the schedule does, for a plot: its lengths one after the other, some
+ * periods of one that has no end, 100 where any number would do. An estimate, never 0.
+ * Errors: ARGUMENT (NULL), MEMORY. */
+rvn_status rvn_schedule_span(const rvn_schedule *schedule, uint64_t *steps);
+
+/* A plot in plain ASCII of steps first to first + count - 1 (count 0: as many as rvn_schedule_span), to be printed as it is: lines of at most
+ * width columns (40 to 400), height of them (5 to 200), labels included, each ended by \n.
+ *
+ *     0.1 +      ***********
+ *         |    **           *****
+ *         |   *                  ****
+ *         | **                       *****
+ *       0 +*                              **************
+ *         +---------------------------------------------
+ *          0                   step                  999
+ *
+ * A column stands for count / width steps, of which it looks at 16 at most; steps without a value are
+ * left out. 0 is on the scale where the values come near enough to it. Text out as in
+ * rvn_optimizer_recipe. Errors: ARGUMENT (width, height, steps beyond 2^64 - 1, no value at any of
+ * them), CALLBACK. */
+rvn_status rvn_schedule_sketch(const rvn_schedule *schedule, uint64_t first, uint64_t count,
+                               int32_t width, int32_t height, char *buf, size_t cap,
+                               size_t *needed);
 
 /* The schedule in canonical form. Text out as in rvn_optimizer_recipe. */
 rvn_status rvn_schedule_recipe(const rvn_schedule *schedule, char *buf, size_t cap,
@@ -778,6 +821,7 @@ typedef struct rvn_entry {
   const char *difference; /* how it differs from the paper, torch and optax */
   size_t parameter_count;
   size_t state_count;
+  const char *example;    /* as a recipe has it; "" if there is none */
 } rvn_entry;
 
 /* Kinds of parameters. */
@@ -810,13 +854,74 @@ typedef struct rvn_slot {
   const char *when;    /* the parameter that must not be 0 for the slot to exist; "": always */
 } rvn_slot;
 
-/* The number of entries, in the order of the documentation. */
+/* The number of entries, in the order of the documentation, then those of the host in the order of
+ * registration (below). An entry keeps its number. */
 size_t rvn_catalog_count(void);
 
 /* Fills *out. Errors: ARGUMENT (NULL, struct_size, index past the end). */
 rvn_status rvn_catalog_entry(size_t entry, rvn_entry *out);
 rvn_status rvn_catalog_parameter(size_t entry, size_t index, rvn_parameter *out);
 rvn_status rvn_catalog_slot(size_t entry, size_t index, rvn_slot *out);
+
+/* ---- schedules of the host -------------------------------------------------------------------------- */
+
+/* Writes the value of a schedule at a step to *value and returns 0, or returns anything else if it
+ * cannot. step counts from 0 and is whole, save inside per_epoch(smooth=true). parameters has the
+ * values of the recipe, in the order of their declaration (a flag as 0 or 1, a word as its number);
+ * NULL if there are none.
+ * It must be a function of step and parameters alone: recipes, checkpoints and rvn_schedule_values
+ * ask it for any step, in any order, as often as they like, and rvn_optimizer_create for step 0.
+ * It runs on the thread that called the library and on several at once if several do; never on a
+ * worker. It may call the library, though not with a handle that is in the call it runs under, and
+ * must return (no longjmp, no exception through it). */
+typedef int32_t (*rvn_schedule_function)(void *user, double step, const double *parameters,
+                                         double *value);
+
+typedef struct rvn_host_schedule {
+  size_t struct_size;              /* = sizeof(rvn_host_schedule) */
+  const char *summary;             /* for the catalog, as in rvn_entry; NULL: "" */
+  const char *formula;
+  const char *reference;
+  const rvn_parameter *parameters; /* as the catalog describes them; see below */
+  size_t parameter_count;          /* 0 to 16 */
+  rvn_schedule_function value;
+  void *user;                      /* the first argument of value; both are used until the end of
+                                      the process */
+} rvn_host_schedule;
+
+/* Registers a schedule of the host for the whole process, under a name with a dot such as
+ * "myapp.decay" (letters, digits and _ between the dots, no word beginning with a digit; at most 63
+ * bytes). From then on it is a schedule as any other: in recipes, inside other schedules, in clauses,
+ * in the catalog, in the canonical form. All text is copied.
+ *
+ *     static int32_t decay(void *user, double step, const double *p, double *value) {
+ *       *value = p[0] * exp2(-step / p[1]);
+ *       return 0;
+ *     }
+ *     rvn_parameter p[] = {
+ *         {sizeof *p, "value", "at step 0", NULL, NULL, 0, 0, RVN_PARAMETER_NUMBER, 0, 0, 0},
+ *         {sizeof *p, "half", "steps", "1000", NULL, 1, 1e9, RVN_PARAMETER_NUMBER, 0, 0, 0}};
+ *     rvn_host_schedule s = {sizeof s, "halves", NULL, NULL, p, 2, decay, NULL};
+ *     rvn_schedule_register("myapp.decay", &s);
+ *     rvn_optimizer_create("sgd(warmup(myapp.decay(0.1, half=500), steps=100))", &opt);
+ *
+ * Of a parameter: name; kind NUMBER (here without a schedule), FLAG, WORD or COUNT; initial as a
+ * recipe would say it, NULL or "" if it must be given; low to high, where 0 to 0 is any finite number,
+ * and for a COUNT 0 to 10^15 (a FLAG and a WORD need none); words of a WORD, separated by spaces. A
+ * COUNT may be given as a share, 5%, inside over. The recipe reader refuses what is out of range.
+ *
+ * What may go wrong later: value returns other than 0: the call under way (a creation, a step, a
+ * question) fails with CALLBACK, and a step changes nothing. NaN: no value at this step, as past the
+ * end of over(..., past=error). A value that its hyper-parameter does not take: ARGUMENT, at creation
+ * for step 0, else at the step.
+ * A name is registered once, also from several threads; a second time is NAME. It cannot be taken
+ * back. A checkpoint has the name and the values, not the function, and loads without it, since
+ * hyper-parameters are those of the handle; but an optimizer cannot be created from a recipe, that
+ * of a checkpoint too, before its names are registered: RECIPE says which.
+ * Floating-point: value is called in the default mode, and may leave any.
+ * Errors: ARGUMENT (NULL; struct_size; a parameter's kind, range or default; more than 16), NAME (not
+ * such a name; taken; two parameters of one name), STATE (256 names are registered), MEMORY. */
+rvn_status rvn_schedule_register(const char *name, const rvn_host_schedule *schedule);
 
 /* ---- the library as a whole ------------------------------------------------------------------------ */
 

@@ -3,17 +3,17 @@ import CShims
 import Kernels
 import Ravine
 
-private func chars(_ text: StaticString?) -> UnsafePointer<CChar> {
-  UnsafeRawPointer((text ?? "").utf8Start).assumingMemoryBound(to: CChar.self)
+private func chars(_ text: StaticText?) -> UnsafePointer<CChar> {
+  UnsafeRawPointer((text ?? "").start).assumingMemoryBound(to: CChar.self)
 }
 
 private func entry(_ index: Int) throws(RavineError) -> Catalog.Entry {
-  let entries = try Catalog.shared().entries
-  guard index >= 0, index < entries.count else {
+  let catalog = try Catalog.shared(), count = catalog.count
+  guard index >= 0, index < count else {
     throw RavineError(
-      RVN_ERR_ARGUMENT, "entry is \(UInt(bitPattern: index)), but the catalog has \(entries.count)")
+      RVN_ERR_ARGUMENT, "entry is \(UInt(bitPattern: index)), but the catalog has \(count)")
   }
-  return entries[index]
+  return catalog[index]
 }
 
 private func check(_ index: Int, _ count: Int, _ what: StaticString) throws(RavineError) {
@@ -26,7 +26,7 @@ private func check(_ index: Int, _ count: Int, _ what: StaticString) throws(Ravi
 @_cdecl("rvn_catalog_count") @implementation
 public func rvn_catalog_count() -> Int {
   var count = 0
-  _ = enter(nil) { () throws(RavineError) in count = try Catalog.shared().entries.count }
+  _ = enter(nil) { () throws(RavineError) in count = try Catalog.shared().count }
   return count
 }
 
@@ -44,6 +44,7 @@ public func rvn_catalog_entry(_ index: Int, _ out: UnsafeMutablePointer<rvn_entr
     out.pointee.difference = chars(d.difference)
     out.pointee.parameter_count = d.parameters.count
     out.pointee.state_count = d.slots.count
+    out.pointee.example = chars(d.example)
   }
 }
 

@@ -59,10 +59,16 @@ static void before_fork(void) { pthread_mutex_lock(&making); }
 static void after_fork(void) { pthread_mutex_unlock(&making); }
 static void watch_forks(void) { (void)pthread_atfork(before_fork, after_fork, after_fork); }
 
-void ravine_once(int32_t (*make)(void)) {
-  if (__atomic_load_n(&is_made, __ATOMIC_ACQUIRE)) return;
+void ravine_catalog_lock(void) {
   pthread_once(&watched, watch_forks);
   pthread_mutex_lock(&making);
+}
+
+void ravine_catalog_unlock(void) { pthread_mutex_unlock(&making); }
+
+void ravine_once(int32_t (*make)(void)) {
+  if (__atomic_load_n(&is_made, __ATOMIC_ACQUIRE)) return;
+  ravine_catalog_lock();
   if (!is_made) __atomic_store_n(&is_made, make(), __ATOMIC_RELEASE);
-  pthread_mutex_unlock(&making);
+  ravine_catalog_unlock();
 }

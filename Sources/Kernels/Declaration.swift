@@ -1,22 +1,39 @@
 #if BASELINE
+/// UTF-8 that lives as long as the process and ends with NUL: a literal, or what a host registered.
+public struct StaticText: Sendable, ExpressibleByStringLiteral {
+  public nonisolated(unsafe) let start: UnsafePointer<UInt8>
+  public let count: Int
+
+  public init(stringLiteral text: StaticString) {
+    (start, count) = (text.utf8Start, text.utf8CodeUnitCount)
+  }
+
+  /// The text stays where it is for as long as the process runs.
+  public init(lasting start: UnsafePointer<UInt8>, count: Int) {
+    (self.start, self.count) = (start, count)
+  }
+}
+
 /// What a recipe can name, described once: the parser, `rvn_catalog_*`, the Python constructors,
 /// the reference page, the checkpoint layout and the parametrised tests all come from it.
 public struct Declaration: Sendable {
   public enum Kind: Sendable { case rule, stage, schedule, initializer }
 
   public let kind: Kind
-  public let name, summary, formula, reference, difference: StaticString
+  public let name, summary, formula, reference, difference: StaticText
+  /// As a recipe has it; of a schedule, what its picture shows.
+  public let example: StaticText
   public let parameters: [Parameter]
   public let slots: [Slot]
   /// Numbers that it remembers for all tensors together.
   public let scalars: [Slot]
   /// What a measuring rule measures over each tensor: the name of each sum of squares.
-  public let measures: [StaticString]
+  public let measures: [StaticText]
 
   public init(
-    _ kind: Kind, _ name: StaticString, _ summary: StaticString, formula: StaticString,
-    reference: StaticString, difference: StaticString, parameters: [Parameter],
-    slots: [Slot] = [], scalars: [Slot] = [], measures: [StaticString] = []
+    _ kind: Kind, _ name: StaticText, _ summary: StaticText, formula: StaticText,
+    reference: StaticText, difference: StaticText, example: StaticText = "",
+    parameters: [Parameter], slots: [Slot] = [], scalars: [Slot] = [], measures: [StaticText] = []
   ) {
     self.kind = kind
     self.name = name
@@ -24,6 +41,7 @@ public struct Declaration: Sendable {
     self.formula = formula
     self.reference = reference
     self.difference = difference
+    self.example = example
     self.parameters = parameters
     self.slots = slots
     self.scalars = scalars
@@ -37,26 +55,26 @@ public struct Parameter: Sendable {
     case number = 1, flag, word, count, list, schedule, schedules
   }
 
-  public let name: StaticString
+  public let name: StaticText
   public let kind: Kind
   /// nil: must be given. For a word its number in `words`.
   public let initial: Double?
   public let low, high: Double
   public let lowOpen, highOpen: Bool
-  public let words: [StaticString]
+  public let words: [StaticText]
   /// The parameter that must not be 0 where this one is not.
-  public let needs: StaticString?
+  public let needs: StaticText?
   /// What `5%` is a share of: a parameter of the entry, or "total", the steps of the `over` around it.
-  public let share: StaticString?
+  public let share: StaticText?
   /// Whether it may not be longer than that.
   public let fits: Bool
-  public let summary: StaticString
+  public let summary: StaticText
 
   public init(
-    _ name: StaticString, _ kind: Kind = .number, _ initial: Double? = nil, from low: Double = 0,
+    _ name: StaticText, _ kind: Kind = .number, _ initial: Double? = nil, from low: Double = 0,
     to high: Double = .infinity, lowOpen: Bool? = nil, highOpen: Bool? = nil,
-    words: [StaticString] = [], needs: StaticString? = nil, share: StaticString? = nil,
-    fits: Bool = false, _ summary: StaticString
+    words: [StaticText] = [], needs: StaticText? = nil, share: StaticText? = nil,
+    fits: Bool = false, _ summary: StaticText
   ) {
     self.name = name
     self.kind = kind
@@ -76,15 +94,15 @@ public struct Parameter: Sendable {
 
 /// An array that a rule or a stage remembers, of the tensor's size; or one number.
 public struct Slot: Sendable {
-  public let name, summary: StaticString
+  public let name, summary: StaticText
   /// The parameter that must not be 0 for the slot to exist; nil: always.
-  public let when: StaticString?
+  public let when: StaticText?
   /// The parameter that the slot starts at; nil: 0.
-  public let initial: StaticString?
+  public let initial: StaticText?
 
   public init(
-    _ name: StaticString, when: StaticString? = nil, initial: StaticString? = nil,
-    _ summary: StaticString
+    _ name: StaticText, when: StaticText? = nil, initial: StaticText? = nil,
+    _ summary: StaticText
   ) {
     self.name = name
     self.when = when

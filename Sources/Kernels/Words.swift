@@ -8,12 +8,12 @@ extension Parameter {
     Parameter("momentum", .number, initial, "share of the last step that is kept; 0: no buffer")
   }
   static func beta1(
-    _ initial: Double, _ summary: StaticString = "decay of the mean of gradients"
+    _ initial: Double, _ summary: StaticText = "decay of the mean of gradients"
   ) -> Parameter {
     Parameter("beta1", .number, initial, to: 1, highOpen: true, summary)
   }
   static func beta2(
-    _ initial: Double, _ summary: StaticString = "decay of the mean of squared gradients"
+    _ initial: Double, _ summary: StaticText = "decay of the mean of squared gradients"
   ) -> Parameter {
     Parameter("beta2", .number, initial, to: 1, highOpen: true, summary)
   }
@@ -36,7 +36,7 @@ extension Parameter {
       "axis", .word, 0, to: 1, words: ["first", "last"],
       "a unit is what shares a place on this axis")
   }
-  static func compat(_ words: [StaticString], _ summary: StaticString) -> Parameter {
+  static func compat(_ words: [StaticText], _ summary: StaticText) -> Parameter {
     Parameter("compat", .word, 0, to: Double(words.count - 1), words: words, summary)
   }
 }

@@ -196,6 +196,8 @@ static void every_function(fp_mode mode) {
   rvn_slot slot;
   rvn_options o;
   double values[50];
+  char sketch[400];
+  uint64_t step;
   size_t n;
   int file = mkstemp(path);
   close(file);
@@ -233,6 +235,13 @@ static void every_function(fp_mode mode) {
   IN(mode, rvn_optimizer_load_with(opt, path, &how, text, sizeof text, &n));
   IN(mode, rvn_schedule_create("warmup(exponential(1, factor=0.99), steps=3)", &s));
   IN(mode, rvn_schedule_values(s, 0, 50, values));
+  IN(mode, rvn_schedule_value(s, 7, values));
+  IN(mode, rvn_schedule_sum(s, 0, 50, values));
+  IN(mode, rvn_schedule_first_below(s, 0.5, 0, 50, &step));
+  IN(mode, rvn_schedule_peak(s, 0, 50, &step, values));
+  IN(mode, rvn_schedule_span(s, &step));
+  IN(mode, rvn_schedule_sketch(s, 0, 50, 40, 5, sketch, sizeof sketch, &n));
+  IN(mode, rvn_schedule_register("no dot", NULL));
   IN(mode, rvn_schedule_recipe(s, text, sizeof text, &n));
   IN(mode, rvn_schedule_destroy(s));
   g[0] = 1e30f, g[1] = g[0] * 1e30f;

@@ -187,6 +187,7 @@ static void structs(void) {
   AT(rvn_range_result, diverged, 112);
   AT(rvn_range_result, reserved, 116);
   SIZE(rvn_entry, 72);
+  SIZE(rvn_entry, 80);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);
   AT(rvn_entry, kind, 16);
@@ -196,6 +197,7 @@ static void structs(void) {
   AT(rvn_entry, difference, 48);
   AT(rvn_entry, parameter_count, 56);
   AT(rvn_entry, state_count, 64);
+  AT(rvn_entry, example, 72);
   SIZE(rvn_parameter, 72);
   AT(rvn_parameter, struct_size, 0);
   AT(rvn_parameter, name, 8);
@@ -213,6 +215,15 @@ static void structs(void) {
   AT(rvn_slot, name, 8);
   AT(rvn_slot, summary, 16);
   AT(rvn_slot, when, 24);
+  SIZE(rvn_host_schedule, 64);
+  AT(rvn_host_schedule, struct_size, 0);
+  AT(rvn_host_schedule, summary, 8);
+  AT(rvn_host_schedule, formula, 16);
+  AT(rvn_host_schedule, reference, 24);
+  AT(rvn_host_schedule, parameters, 32);
+  AT(rvn_host_schedule, parameter_count, 40);
+  AT(rvn_host_schedule, value, 48);
+  AT(rvn_host_schedule, user, 56);
   SIZE(rvn_options, 56);
   AT(rvn_options, struct_size, 0);
   AT(rvn_options, allocate, 8);
@@ -298,6 +309,16 @@ static void functions(void) {
   rvn_status (*schedule)(const char *, rvn_schedule **) = rvn_schedule_create;
   rvn_status (*values)(const rvn_schedule *, uint64_t, size_t, double *) = rvn_schedule_values;
   rvn_status (*form)(const rvn_schedule *, char *, size_t, size_t *) = rvn_schedule_recipe;
+  rvn_status (*value)(const rvn_schedule *, uint64_t, double *) = rvn_schedule_value;
+  rvn_status (*sum)(const rvn_schedule *, uint64_t, uint64_t, double *) = rvn_schedule_sum;
+  rvn_status (*below)(const rvn_schedule *, double, uint64_t, uint64_t, uint64_t *) =
+      rvn_schedule_first_below;
+  rvn_status (*peak)(const rvn_schedule *, uint64_t, uint64_t, uint64_t *, double *) =
+      rvn_schedule_peak;
+  rvn_status (*span)(const rvn_schedule *, uint64_t *) = rvn_schedule_span;
+  rvn_status (*sketch)(const rvn_schedule *, uint64_t, uint64_t, int32_t, int32_t, char *, size_t,
+                       size_t *) = rvn_schedule_sketch;
+  rvn_status (*enrol)(const char *, const rvn_host_schedule *) = rvn_schedule_register;
   void (*release)(rvn_schedule *) = rvn_schedule_destroy;
   rvn_status (*sampler)(const rvn_sampler_options *, rvn_sampler **) = rvn_sampler_create;
   rvn_status (*size)(const rvn_sampler *, uint64_t *, uint64_t *) = rvn_sampler_size;
@@ -348,6 +369,7 @@ static void functions(void) {
   CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);
   CHECK(init && init_with);
+  CHECK(value && sum && below && peak && span && sketch && enrol);
   CHECK(schedule && values && form && release && entry && parameter && slot && threads);
 }
 

@@ -42,6 +42,20 @@ static rvn_status a_schedule(void) {
   rvn_schedule_destroy(s);
   return status;
 }
+static int32_t seven(void *user, double step, const double *parameters, double *value) {
+  (void)user, (void)step, (void)parameters;
+  *value = 7;
+  return 0;
+}
+/* Under another name each time: a registration stays. A failed one leaves its name free. */
+static rvn_status a_registration(void) {
+  static char name[] = "test.a";
+  rvn_parameter p = {sizeof p, "kind", "", "b", "a b", 0, 0, RVN_PARAMETER_WORD, 0, 0, 0};
+  rvn_host_schedule s = {sizeof s, "seven", "7", "", &p, 1, seven, NULL};
+  rvn_status status = rvn_schedule_register(name, &s);
+  if (status == RVN_OK) name[5]++;
+  return status;
+}
 static rvn_status an_entry(void) {
   rvn_entry e;
   e.struct_size = sizeof e;
@@ -94,6 +108,7 @@ int main(void) {
   fail_at = 0, calls = 0;
   for (for_good = 0; for_good < 2; for_good++) {
     every("a handle", a_handle, stride), every("a schedule", a_schedule, stride);
+    every("a registration", a_registration, stride);
     every("an entry", an_entry, stride), every("a parameter", a_parameter, stride);
   }
   return finish();

@@ -97,6 +97,9 @@ static rvn_status text_plan(void *h, char *buf, size_t cap, size_t *needed) {
 static rvn_status text_slots(void *h, char *buf, size_t cap, size_t *needed) {
   return rvn_optimizer_slots(h, 0, buf, cap, needed);
 }
+static rvn_status text_sketch(void *h, char *buf, size_t cap, size_t *needed) {
+  return rvn_schedule_sketch(h, 0, 50, 40, 5, buf, cap, needed);
+}
 static rvn_status text_schedule(void *h, char *buf, size_t cap, size_t *needed) {
   return rvn_schedule_recipe(h, buf, cap, needed);
 }
@@ -201,7 +204,7 @@ static void schedules(void) {
   CHECK_SAYS("count");
   CHECK(x == 7);
   CHECK_OK(rvn_schedule_values(s, 0, 0, NULL));
-  text_out(text_schedule, s);
+  text_out(text_schedule, s), text_out(text_sketch, s);
   rvn_schedule_destroy(s);
 }
 

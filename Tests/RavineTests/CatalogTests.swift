@@ -101,7 +101,7 @@ struct CatalogTests {
   }
 
   @Test func textsAreThereAndSummariesAreOneLine() {
-    func check(_ text: StaticString, lines: Bool, _ place: Comment) {
+    func check(_ text: StaticText, lines: Bool, _ place: Comment) {
       let bytes = Text(text).bytes
       #expect(!bytes.isEmpty && bytes.first != 32 && bytes.last != 32 && bytes.last != 10, place)
       #expect(bytes.allSatisfy { $0 >= 32 && $0 < 127 || (lines && $0 == 10) }, place)

@@ -1,5 +1,6 @@
 import CRavine
 import CShims
+import Kernels
 import Testing
 
 @testable import Ravine
@@ -9,6 +10,10 @@ import Testing
 
 extension Text {
   var string: String { String(decoding: bytes, as: UTF8.self) }
+}
+
+extension StaticText: CustomStringConvertible {
+  public var description: String { Text(self).string }
 }
 
 extension Document {

@@ -14,7 +14,7 @@ struct ScheduleTests {
   private func expect(_ text: String, _ values: [(step: UInt64, value: Double)]) throws {
     let schedule = try schedule(text)
     for (step, value) in values {
-      let found = schedule.value(at: step)
+      let found = try schedule.value(at: step)
       #expect(found == value, "\(text) at \(step) is \(found), should be \(value)")
     }
   }
@@ -68,7 +68,7 @@ struct ScheduleTests {
     try expect("cosine(3, steps=2, floor=-1)", [(0, 3), (1, 1), (2, -1), (9, -1)])
     try expect("cosine(0, steps=2, floor=1)", [(0, 0), (1, 0.5), (2, 1)])
     let down = try schedule("cosine(1, steps=1000)")
-    for t in 0..<1000 as Range<UInt64> { #expect(down.value(at: t) > down.value(at: t + 1)) }
+    for t in 0..<1000 as Range<UInt64> { #expect(try down.value(at: t) > down.value(at: t + 1)) }
   }
 
   @Test func warmupRisesToTheStartOfEachSchedule() throws {
@@ -95,8 +95,9 @@ struct ScheduleTests {
       "one_cycle(1, 10)", "one_cycle(1, 10, three_phase=1)", "one_cycle(1, 10, compat=optax)",
     ] {
       let cycle = try schedule(text), last = 1 / 25 / 1e4
-      for t in [10, 11, 12, Self.huge, .max] { #expect(cycle.value(at: t) == last, "\(text)") }
-      #expect((0..<20).map { cycle.value(at: $0) }.max() == 1 || !text.contains("optax"))
+      for t in [10, 11, 12, Self.huge, .max] { #expect(try cycle.value(at: t) == last, "\(text)") }
+      let peak = try cycle.peak(StepRange(0, 20)).value
+      #expect(peak == 1 || !text.contains("optax"))
     }
     try expect("one_cycle(1, steps=1)", [(0, 1 / 25 / 1e4), (1, 1 / 25 / 1e4)])
     try expect("one_cycle(1, steps=8, warmup=1)", [(7, 1), (8, 1 / 25 / 1e4)])
@@ -140,7 +141,8 @@ struct ScheduleTests {
     for tail in ["linear", "cosine", "sqrt", "square"] {
       let wsd = try schedule("wsd(1, 104, warmup=2, decay=100, floor=0.1, tail=\(tail))")
       for t in 4..<120 as Range<UInt64> {
-        #expect(wsd.value(at: t) >= wsd.value(at: t + 1) && wsd.value(at: t) >= 0.1, "\(tail) \(t)")
+        #expect(
+          try wsd.value(at: t) >= wsd.value(at: t + 1) && wsd.value(at: t) >= 0.1, "\(tail) \(t)")
       }
     }
   }
@@ -165,8 +167,8 @@ struct ScheduleTests {
         "cosine_restarts(1, steps=7, multiplier=\(multiplier), decay=0.5)")
       var start: UInt64 = 0, length: UInt64 = 7
       for k in 0..<12 {
-        #expect(restarts.value(at: start) == Math.pow(0.5, Double(k)), "\(multiplier) \(k)")
-        if start > 0 { #expect(restarts.value(at: start - 1) < Math.pow(0.5, Double(k))) }
+        #expect(try restarts.value(at: start) == Math.pow(0.5, Double(k)), "\(multiplier) \(k)")
+        if start > 0 { #expect(try restarts.value(at: start - 1) < Math.pow(0.5, Double(k))) }
         (start, length) = (start + length, length * multiplier)
       }
     }
@@ -191,9 +193,9 @@ struct ScheduleTests {
     try expect("over(2, \(line))", [(1, 3), (2, 2), (3, 2)])
     try expect("over(2, \(line), repeat)", [(1, 3), (2, 4), (3, 3)])
     let ended = try schedule("over(2, clamp(\(line), 1, 9), error)")
-    #expect(ended.value(at: 1) == 3 && ended.value(at: 2).isNaN && ended.value(at: .max).isNaN)
+    #expect(try ended.value(at: 1) == 3 && ended.value(at: 2).isNaN && ended.value(at: .max).isNaN)
     let inside = try schedule("clamp(total((1, over(2, \(line), error))), low=0)")
-    #expect(inside.value(at: 1) == 4 && inside.value(at: 2).isNaN)
+    #expect(try inside.value(at: 1) == 4 && inside.value(at: 2).isNaN)
   }
 
   /// 29% of 100 is 29, though 0.29 * 100 is 28.999999999999996.
@@ -215,8 +217,8 @@ struct ScheduleTests {
     for every in [1, 3, 7, 10, 49, 1000, 999_983] as [UInt64] {
       let schedule = try schedule("step(1, every=\(every), factor=0.5)")
       for k in 1...20 as ClosedRange<UInt64> {
-        #expect(schedule.value(at: k * every - 1) == Math.pow(0.5, Double(k - 1)))
-        #expect(schedule.value(at: k * every) == Math.pow(0.5, Double(k)))
+        #expect(try schedule.value(at: k * every - 1) == Math.pow(0.5, Double(k - 1)))
+        #expect(try schedule.value(at: k * every) == Math.pow(0.5, Double(k)))
       }
     }
   }

@@ -76,3 +76,6 @@ void ravine_error_text(int32_t error, char *out, size_t cap);
 
 /* Calls make until it returns 1, in one thread at a time; later calls cost one atomic load. */
 void ravine_once(int32_t (*make)(void));
+/* Held by whoever makes the catalog or adds to it. A fork waits for it. */
+void ravine_catalog_lock(void);
+void ravine_catalog_unlock(void);

@@ -20,16 +20,19 @@ public final class Catalog {
   let stages: [StageEntry]
   let schedules: [ScheduleEntry]
   let initializers: [InitializerEntry]
+  /// The library's own; those of the host come behind them.
   public private(set) var entries: [Entry]
+  let registry: Registry
   private(set) var kernels: ravine_kernels
   /// Holds the text and the tables of kernels.
   private let heap: Heap
 
-  private init(_ found: Entries, _ heap: Heap) {
+  private init(_ found: Entries, _ registry: Registry, _ heap: Heap) {
     rules = found.rules
     stages = found.stages
     schedules = allSchedules()
     initializers = allInitializers()
+    self.registry = registry
     self.heap = heap
     entries = []
     kernels = ravine_kernels()
@@ -38,7 +41,7 @@ public final class Catalog {
   /// Made once, by `Catalog.shared`, with the process's own memory.
   fileprivate static func make() throws(RavineError) -> Catalog {
     let heap = Heap(ravine_allocator())
-    let catalog = Catalog(Entries(), heap)
+    let catalog = Catalog(Entries(), try Registry.make(heap), heap)
     var all: [Entry] = []
     for (row, r) in catalog.rules.enumerated() { all.append(try entry(r.declaration, row, heap)) }
     for (row, s) in catalog.stages.enumerated() { all.append(try entry(s.declaration, row, heap)) }
@@ -54,22 +57,34 @@ public final class Catalog {
     return catalog
   }
 
+  /// Of all entries: the library's own, then those of the host in the order they were registered in.
+  public var count: Int { entries.count + registry.count }
+
+  public subscript(_ i: Int) -> Entry {
+    i < entries.count ? entries[i] : registry[i - entries.count].entry
+  }
+
+  /// By its row: those of the host come behind the library's own here, too.
+  func schedule(_ row: Int) -> ScheduleEntry {
+    row < schedules.count ? schedules[row] : registry[row - schedules.count].schedule
+  }
+
   func find(_ name: Text) -> Int? {
-    for i in 0..<entries.count where name == entries[i].declaration.name { return i }
+    for i in 0..<count where name == self[i].declaration.name { return i }
     return nil
   }
 
   func names(_ kinds: [Declaration.Kind]) -> [Text] {
     var out: [Text] = []
-    for entry in entries where kinds.contains(where: { $0 == entry.declaration.kind }) {
-      out.append(entry.name)
+    for i in 0..<count where kinds.contains(where: { $0 == self[i].declaration.kind }) {
+      out.append(self[i].name)
     }
     return out
   }
 }
 
 extension Declaration.Kind {
-  public var word: StaticString {
+  public var word: StaticText {
     switch self {
     case .rule: "rule"
     case .stage: "stage"
@@ -89,8 +104,7 @@ extension Declaration.Kind {
   }
 }
 
-private func entry(_ d: Declaration, _ row: Int, _ heap: Heap) throws(RavineError) -> Catalog.Entry
-{
+func entry(_ d: Declaration, _ row: Int, _ heap: Heap) throws(RavineError) -> Catalog.Entry {
   var initials: [UnsafePointer<CChar>] = [], words: [UnsafePointer<CChar>] = []
   for parameter in d.parameters {
     initials.append(try keep(parameter.initial.map { print($0, as: parameter) } ?? Text(), heap))
@@ -105,7 +119,7 @@ private func entry(_ d: Declaration, _ row: Int, _ heap: Heap) throws(RavineErro
 }
 
 /// A copy ended by NUL.
-private func keep(_ text: Text, _ heap: Heap) throws(RavineError) -> UnsafePointer<CChar> {
+func keep(_ text: Text, _ heap: Heap) throws(RavineError) -> UnsafePointer<CChar> {
   let memory = try heap.zeros(CChar.self, text.bytes.count + 1)
   for i in 0..<text.bytes.count { memory[i] = CChar(bitPattern: text.bytes[i]) }
   return UnsafePointer(memory)

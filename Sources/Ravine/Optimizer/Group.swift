@@ -6,15 +6,14 @@ struct Source {
   let number: Double
   let curve: Curve?
   private let parameter: Parameter
-  private let owner: StaticString
+  private let owner: StaticText
 
-  init(_ value: Value, _ parameter: Parameter, owner: StaticString) throws(RavineError) {
+  init(_ value: Value, _ parameter: Parameter, owner: StaticText) throws(RavineError) {
     self.parameter = parameter
     self.owner = owner
     number = value.constant ?? 0
     if case .schedule(let element, let times) = value {
-      let inner = try Ravine.curve(of: element)
-      curve = times == 1 ? inner : { times * inner($0) }
+      curve = scaled(try Ravine.curve(of: element), by: times)
     } else {
       curve = nil
     }
@@ -23,7 +22,7 @@ struct Source {
   /// The value at a step. A schedule that leaves its parameter's range is an error.
   func value(at t: Double) throws(RavineError) -> Double {
     guard let curve else { return number }
-    let x = curve(t)
+    let x = try curve(t)
     if x.isNaN {
       throw .argument(
         "\(owner).\(parameter.name) has no value at step \(t): its schedule ended, or overflows 64 bits"

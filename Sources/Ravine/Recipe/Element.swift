@@ -43,7 +43,7 @@ struct Element {
   var row: Int { Int(shortRow) }
 
   var declaration: Declaration {
-    get throws(RavineError) { try Catalog.shared().entries[entry].declaration }
+    get throws(RavineError) { try Catalog.shared()[entry].declaration }
   }
 
   /// Why its values do not go together, or nil.
@@ -75,7 +75,7 @@ struct Clause {
 /// `parameter=value` in a clause; `stage` is the place of a stage in the chain, nil the rule.
 struct Assignment {
   let stage: Int?
-  let parameter: StaticString
+  let parameter: StaticText
   var value: Value
 }
 

@@ -8,6 +8,10 @@ public enum Limits {
   static let clauses = 1_024
   static let list = 4_096
   static let parts = 64
+  /// Bytes of a name that a host registers, names it may register, and parameters of one of them.
+  static let name = 63
+  static let registered = 256
+  public static let parameters = 16
 }
 
 /// Bytes of a recipe with a position, and the complaints about them.

@@ -140,9 +140,9 @@ struct Parser {
     guard let index = catalog.find(name) else {
       throw lexer.error(
         place,
-        "no \(kind.word) is called '\(name)'\(suggestion(for: name, among: catalog.names([kind])))")
+        "no \(kind.word) is called '\(name)'\(hint(for: name, among: catalog.names([kind])))")
     }
-    return (index, catalog.entries[index])
+    return (index, catalog[index])
   }
 
   /// An element of one of these kinds.
@@ -153,8 +153,8 @@ struct Parser {
     lexer.skipSpace()
     let place = lexer.at
     let index = try name(of: kinds, what), catalog = try Catalog.shared()
-    var element = blank(index, catalog.entries[index])
-    let declaration = catalog.entries[index].declaration
+    var element = blank(index, catalog[index])
+    let declaration = catalog[index].declaration
     if lexer.take("(") { try arguments(of: &element, declaration, inClause: false) }
     try complete(element, declaration, place)
     return element
@@ -170,9 +170,9 @@ struct Parser {
     let catalog = try Catalog.shared()
     guard let index = catalog.find(name) else {
       throw lexer.error(
-        place, "there is no '\(name)'\(suggestion(for: name, among: catalog.names(kinds)))")
+        place, "there is no '\(name)'\(hint(for: name, among: catalog.names(kinds)))")
     }
-    let kind = catalog.entries[index].declaration.kind
+    let kind = catalog[index].declaration.kind
     guard kinds.contains(where: { $0 == kind }) else {
       throw lexer.error(place, "expected \(what), but \(name) is \(kind.phrase)")
     }
@@ -273,7 +273,7 @@ struct Parser {
   @inline(never)
   private func inside(_ element: Element, _ d: Declaration) throws(RavineError) -> Double? {
     guard d.kind == .schedule else { return total }
-    return try Catalog.shared().schedules[element.row].total(element.values, total)
+    return try Catalog.shared().schedule(element.row).total(element.values, total)
   }
 
   /// What 5% is a share of, if that is known.
@@ -343,7 +343,7 @@ struct Parser {
     return x
   }
 
-  private func noTotal(_ p: Parameter, _ share: StaticString, _ owner: Text, _ place: Int)
+  private func noTotal(_ p: Parameter, _ share: StaticText, _ owner: Text, _ place: Int)
     -> RavineError
   {
     let mend: Text =
@@ -540,6 +540,14 @@ struct Parser {
     } while lexer.take(",")
     return out
   }
+}
+
+/// What to do about a name that is not known. Those of the host have a dot, the library's own none.
+private func hint(for name: Text, among known: [Text]) -> Text {
+  let dot = UInt8(ascii: ".")
+  guard name.bytes.contains(dot) else { return suggestion(for: name, among: known) }
+  let near = suggestion(for: name, among: known.filter { $0.bytes.contains(dot) })
+  return near.isEmpty ? "; the host is to register names with a dot before it uses them" : near
 }
 
 /// The sentence for a misspelt "frozen".

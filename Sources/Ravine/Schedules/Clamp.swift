@@ -7,6 +7,7 @@ struct Clamp: Schedule {
       .schedule, "clamp", "a schedule kept between two values",
       formula: "min(max(s(t), low), high)",
       reference: "optax.exponential_decay(end_value), for any schedule", difference: "None.",
+      example: "clamp(exponential(1, factor=0.95), low=0.2, high=0.8)",
       parameters: [
         .schedule("what is kept"),
         Parameter("low", .number, -.infinity, from: -.infinity, lowOpen: false, "the least value"),
@@ -22,8 +23,8 @@ struct Clamp: Schedule {
     if low > high { throw .recipe("clamp: low is \(low), which is above high, which is \(high)") }
   }
 
-  func value(at t: Double) -> Double {
-    let x = inner(t)
+  func value(at t: Double) throws(RavineError) -> Double {
+    let x = try inner(t)
     return x < low ? low : x > high ? high : x
   }
 }

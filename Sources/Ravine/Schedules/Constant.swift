@@ -7,6 +7,7 @@ struct Constant: Schedule {
       .schedule, "constant", "always the same value", formula: "value",
       reference: "optax.constant_schedule",
       difference: "None. A plain number in a recipe means the same.",
+      example: "constant(1)",
       parameters: [.value])
   }
 

@@ -15,6 +15,7 @@ struct Cosine: Schedule {
         compat=torch. transformers' cosine_warmup_with_min_lr has no warm-up of its own step: after it stands \
         shift(cosine(..., compat=torch), steps=-1).
         """,
+      example: "cosine(1, steps=100, floor=0.1)",
       parameters: [
         .value, .steps("steps from value to floor"), .floor,
         Parameter("exponent", .number, 1, lowOpen: true, "power of the falling half cosine"),

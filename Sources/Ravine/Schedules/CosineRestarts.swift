@@ -19,6 +19,7 @@ struct CosineRestarts: Schedule {
         Its cycles multiply without their warm-up, here with it. \
         Keras decays (value - floor) and not the peak: compat=keras.
         """,
+      example: "cosine_restarts(1, steps=20, multiplier=2, decay=0.8)",
       parameters: [
         .value, .steps("length of the first cycle"),
         Parameter(
@@ -35,6 +36,11 @@ struct CosineRestarts: Schedule {
           "compat", .word, 0, to: 2, words: ["timm", "keras", "pytorch_optimizer"],
           "how peaks decay and the warm-up begins"),
       ])
+  }
+
+  static func span(_ a: Arguments, inner: Double) -> Double {
+    let n = a.number(1), m = a.number(2)
+    return n * (1 + m + m * m)
   }
 
   let start, steps, multiplier, decay, warmup, floor, limit: Double

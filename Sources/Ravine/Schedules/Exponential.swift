@@ -8,10 +8,15 @@ struct Exponential: Schedule {
       formula: "value factor^(t / every)",
       reference: "torch.optim.lr_scheduler.ExponentialLR; optax.exponential_decay",
       difference: "Same as both; every is optax's transition_steps.",
+      example: "exponential(1, factor=0.95)",
       parameters: [
         .value, Parameter("factor", .number, nil, lowOpen: true, "what `every` steps multiply by"),
         Parameter("every", .number, 1, lowOpen: true, "steps over which factor acts"),
       ])
+  }
+
+  static func span(_ a: Arguments, inner: Double) -> Double {
+    abs(4 * a.number(2) / Math.log(a.number(1)))
   }
 
   let start, factor, every: Double

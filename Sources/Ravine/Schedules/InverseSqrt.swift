@@ -11,8 +11,11 @@ struct InverseSqrt: Schedule {
         transformers' is warmup(inverse_sqrt(value, steps=timescale), steps=W, compat=optax). This \
         alone begins at value, without a warm-up.
         """,
+      example: "inverse_sqrt(1, steps=20)",
       parameters: [.value, .steps("after so many steps it is 1 / sqrt(2) of value")])
   }
+
+  static func span(_ a: Arguments, inner: Double) -> Double { 5 * a.number(1) }
 
   let start, steps: Double
   init(_ a: Arguments) throws(RavineError) { (start, steps) = (a.number(0), a.number(1)) }

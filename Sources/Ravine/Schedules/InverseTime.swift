@@ -11,12 +11,15 @@ struct InverseTime: Schedule {
         Same as Keras; every is its decay_steps. Its staircase is \
         per_epoch(steps_per_epoch=every, schedule=inverse_time(..., every=1)).
         """,
+      example: "inverse_time(1, rate=0.1)",
       parameters: [
         .value, Parameter("rate", .number, nil, "how fast it falls"),
         Parameter("every", .number, 1, lowOpen: true, "steps over which rate acts"),
         Parameter("power", .number, 1, "power of the divisor"),
       ])
   }
+
+  static func span(_ a: Arguments, inner: Double) -> Double { 10 * a.number(2) / a.number(1) }
 
   let start, rate, every, power: Double
 

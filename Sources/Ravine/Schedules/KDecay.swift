@@ -12,6 +12,7 @@ struct KDecay: Schedule {
         """,
       reference: "Zhang & Li 2020, arXiv:2004.05909; timm CosineLRScheduler, PolyLRScheduler",
       difference: "Same as timm, whose power is 0.5 by default. k=1 is cosine and polynomial.",
+      example: "k_decay(1, steps=100, k=2)",
       parameters: [
         .value, .steps("steps from value to floor"),
         Parameter("k", .number, 1.5, lowOpen: true, "above 1 it stays high for longer"), .floor,

@@ -8,6 +8,7 @@ struct Linear: Schedule {
       formula: "value + (end - value) min(t, steps) / steps",
       reference: "optax.linear_schedule; torch.optim.lr_scheduler.LinearLR",
       difference: "Same as optax. torch gives factors of the rate in place of values.",
+      example: "linear(1, 0.1, steps=80)",
       parameters: [
         .value, Parameter("end", .number, nil, from: -.infinity, "the value that it ends at"),
         .steps("steps from value to end"),

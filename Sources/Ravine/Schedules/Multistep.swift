@@ -11,6 +11,7 @@ struct Multistep: Schedule {
         Same as torch: the new value holds from step `at` on. timm drops one step earlier, with \
         compat=timm this does too.
         """,
+      example: "multistep(1, at=(40, 70), factor=0.3)",
       parameters: [
         .value,
         Parameter("at", .list, nil, share: "total", "the steps at which it drops, rising"),

@@ -8,6 +8,7 @@ struct Noam: Schedule {
       formula: "value dim^-0.5 min(s^-0.5, s warmup^-1.5), s = t + 1",
       reference: "Vaswani et al. 2017, arXiv:1706.03762, equation 3",
       difference: "None; value is a factor, 1 in the paper.",
+      example: "noam(1, dim=512, warmup=20)",
       parameters: [
         Parameter("value", .number, nil, from: -.infinity, "factor of the whole, 1 in the paper"),
         Parameter("dim", .count, nil, from: 1, to: 1e15, "width of the model"),
@@ -16,6 +17,8 @@ struct Noam: Schedule {
           "steps that it rises for"),
       ])
   }
+
+  static func span(_ a: Arguments, inner: Double) -> Double { 5 * a.number(2) }
 
   let peak, warmup: Double
 

@@ -20,6 +20,7 @@ struct OneCycle: Schedule {
         one_cycle(0.85, steps=N, div=0.8947368421052632, final_div=1). optax.linear_onecycle_schedule \
         is piecewise(shape=linear).
         """,
+      example: "one_cycle(1, steps=100)",
       parameters: [
         Parameter("value", .number, nil, from: -.infinity, "the peak"),
         .steps("all steps"),

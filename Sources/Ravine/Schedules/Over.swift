@@ -15,6 +15,7 @@ struct Over: Schedule {
         number; transformers rounds up. No warm-up inside may be longer than steps. Past the end \
         with past=error a step fails and changes nothing; rvn_schedule_values gives NaN.
         """,
+      example: "over(100, warmup(cosine(1, steps=80%), steps=20%))",
       parameters: [
         .steps("how many steps there are"), .schedule("what runs over them"),
         Parameter(
@@ -24,6 +25,10 @@ struct Over: Schedule {
 
   static func total(_ values: [Value], _ outer: Double?) -> Double? { values[0].constant }
 
+  static func span(_ a: Arguments, inner: Double) -> Double {
+    a.word(2) == 2 ? 3 * a.number(0) : a.number(0)
+  }
+
   let inner: Curve
   let steps: Double
   let past: Int
@@ -32,9 +37,9 @@ struct Over: Schedule {
     (steps, inner, past) = (a.number(0), a.curve(1), a.word(2))
   }
 
-  func value(at t: Double) -> Double {
-    if t < steps { return inner(t) }
-    return past == 0
-      ? inner(steps) : past == 1 ? .nan : inner(place(of: t, inCyclesOf: steps))
+  func value(at t: Double) throws(RavineError) -> Double {
+    if t < steps { return try inner(t) }
+    if past == 1 { return .nan }
+    return try inner(past == 0 ? steps : place(of: t, inCyclesOf: steps))
   }
 }

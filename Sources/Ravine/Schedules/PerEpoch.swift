@@ -10,6 +10,7 @@ struct PerEpoch: Schedule {
       difference: """
         smooth is torch's scheduler.step(epoch + i / n). Inside an over, shares are of its epochs.
         """,
+      example: "per_epoch(10, exponential(1, factor=0.7))",
       parameters: [
         Parameter(
           "steps_per_epoch", .count, nil, from: 1, to: 1e15, "how many updates an epoch has"),
@@ -23,6 +24,8 @@ struct PerEpoch: Schedule {
     return outer / length
   }
 
+  static func span(_ a: Arguments, inner: Double) -> Double { a.number(0) * max(4, inner) }
+
   let inner: Curve
   let length: Double
   let smooth: Bool
@@ -31,7 +34,7 @@ struct PerEpoch: Schedule {
     (length, inner, smooth) = (a.number(0), a.curve(1), a.flag(2))
   }
 
-  func value(at t: Double) -> Double {
-    inner(smooth ? t / length : (t / length).rounded(.down))
+  func value(at t: Double) throws(RavineError) -> Double {
+    try inner(smooth ? t / length : (t / length).rounded(.down))
   }
 }

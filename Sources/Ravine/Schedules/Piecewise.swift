@@ -17,6 +17,7 @@ struct Piecewise: Schedule {
         Takes values, where optax takes factors of the value before. In Keras the old value still \
         holds at the boundary itself: compat=keras.
         """,
+      example: "piecewise(1, at=(30, 60), values=(0.3, 0.6), shape=linear)",
       parameters: [
         .value,
         Parameter("at", .list, nil, share: "total", "the steps of the values, in order"),

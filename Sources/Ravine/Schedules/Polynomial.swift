@@ -13,6 +13,7 @@ struct Polynomial: Schedule {
         Same as all three. torch ends at 0 only; Keras ends at 1e-4 and transformers at 1e-7 unless \
         told otherwise, this at 0.
         """,
+      example: "polynomial(1, steps=100, power=2)",
       parameters: [
         .value, .steps("steps from value to end"),
         Parameter("end", .number, 0, from: -.infinity, "the value that it ends at"),

@@ -8,6 +8,7 @@ struct REX: Schedule {
       formula: "floor + (value - floor) (1 - p) / (1 - p / 2), p = min(t, steps) / steps",
       reference: "Chen et al. 2022, arXiv:2107.04197; pytorch_optimizer REXScheduler",
       difference: "Same, without the scheduler's writing one rate into all groups.",
+      example: "rex(1, steps=100)",
       parameters: [.value, .steps("steps from value to floor"), .floor])
   }
 

@@ -1,25 +1,32 @@
 import Kernels
 
-/// A value that changes over steps: a pure function of the step, which counts from 0.
+/// A value that changes over steps: a pure function of the step, which counts from 0. It fails only
+/// where a schedule of the host inside it does.
 protocol Schedule {
   static var declaration: Declaration { get }
   /// Arguments are in range already; what only they know together is checked here.
   init(_ a: Arguments) throws(RavineError)
-  func value(at t: Double) -> Double
+  func value(at t: Double) throws(RavineError) -> Double
   /// What `5%` is a share of inside, given what it is a share of outside.
   static func total(_ values: [Value], _ outer: Double?) -> Double?
+  /// About how many steps show what it does, given how many do for what is inside it; 0: any number.
+  static func span(_ a: Arguments, inner: Double) -> Double
 }
 
 extension Schedule {
   static func total(_ values: [Value], _ outer: Double?) -> Double? { outer }
+  static func span(_ a: Arguments, inner: Double) -> Double {
+    Ravine.span(declaration.parameters, a, inner)
+  }
 }
 
-typealias Curve = (Double) -> Double
+typealias Curve = (Double) throws(RavineError) -> Double
 
 struct ScheduleEntry {
   let declaration: Declaration
   let make: (Arguments) throws(RavineError) -> Curve
   let total: ([Value], Double?) -> Double?
+  let span: (Arguments, Double) -> Double
   /// How it answers metrics; nil for a pure function of the step.
   var reflex: ((Arguments) throws(RavineError) -> Reflex)?
 }
@@ -64,6 +71,7 @@ func allSchedules() -> [ScheduleEntry] {
     entry(WSD.self),
     entry(OneCycle.self),
     entry(Cyclic.self),
+    entry(Chebyshev.self),
     entry(Warmup.self),
     entry(Sequential.self),
     entry(Product.self),
@@ -85,9 +93,10 @@ private func entry<S: Schedule>(_: S.Type) -> ScheduleEntry {
     declaration: S.declaration,
     make: { (a: Arguments) throws(RavineError) -> Curve in
       let schedule = try S(a)
-      return { schedule.value(at: $0) }
+      return { (t: Double) throws(RavineError) in try schedule.value(at: t) }
     },
-    total: { S.total($0, $1) })
+    total: { S.total($0, $1) },
+    span: { S.span($0, inner: $1) })
 }
 
 private func entry<S: Reactive>(_: S.Type) -> ScheduleEntry {
@@ -95,10 +104,12 @@ private func entry<S: Reactive>(_: S.Type) -> ScheduleEntry {
     declaration: S.declaration,
     make: { (a: Arguments) throws(RavineError) -> Curve in
       let schedule = try S(a)
-      guard let reaction = a.reaction else { return { schedule.value(at: $0) } }
-      return { reaction.scale * schedule.value(at: $0) }
+      guard let reaction = a.reaction else {
+        return { (t: Double) throws(RavineError) in try schedule.value(at: t) }
+      }
+      return { (t: Double) throws(RavineError) in reaction.scale * (try schedule.value(at: t)) }
     },
-    total: { S.total($0, $1) }, reflex: reflex(S.self))
+    total: { S.total($0, $1) }, span: { S.span($0, inner: $1) }, reflex: reflex(S.self))
 }
 
 extension Parameter {
@@ -108,24 +119,46 @@ extension Parameter {
   static var floor: Parameter {
     Parameter("floor", .number, 0, from: -.infinity, "the value that it ends at")
   }
-  static func steps(_ summary: StaticString) -> Parameter {
+  static func steps(_ summary: StaticText) -> Parameter {
     Parameter("steps", .count, nil, from: 1, to: 1e15, share: "total", summary)
   }
-  static func schedule(_ summary: StaticString) -> Parameter {
+  static func schedule(_ summary: StaticText) -> Parameter {
     Parameter("schedule", .schedule, nil, from: -.infinity, summary)
   }
-  static func schedules(_ summary: StaticString) -> Parameter {
+  static func schedules(_ summary: StaticText) -> Parameter {
     Parameter("schedules", .schedules, nil, from: -.infinity, summary)
   }
 }
 
+/// The lengths of a schedule, one after the other, and what is inside it.
+func span(_ parameters: [Parameter], _ a: Arguments, _ inner: Double) -> Double {
+  var length = inner
+  for (k, p) in parameters.enumerated() {
+    guard let share = p.share, Text(share) == "total" else { continue }
+    length += p.kind == .list ? a.numbers(k).last ?? 0 : a.number(k)
+  }
+  return max(0, length)
+}
+
+/// About how many steps show what a schedule in a recipe does.
+func span(of element: Element) throws(RavineError) -> Double {
+  let entry = try Catalog.shared().schedule(element.row)
+  var inner = 0.0
+  for value in element.values {
+    var items = [value]
+    if case .schedules(let several) = value { items = several }
+    for case .schedule(let nested, _) in items { inner = max(inner, try span(of: nested)) }
+  }
+  return entry.span(Arguments(values: element.values, inner: []), inner)
+}
+
 /// The function that a schedule in a recipe stands for.
 func curve(of element: Element) throws(RavineError) -> Curve {
-  try Catalog.shared().schedules[element.row].make(try arguments(of: element))
+  try Catalog.shared().schedule(element.row).make(try arguments(of: element))
 }
 
 func arguments(of element: Element) throws(RavineError) -> Arguments {
-  let entry = try Catalog.shared().schedules[element.row]
+  let entry = try Catalog.shared().schedule(element.row)
   var inner: [[Curve]] = []
   for (k, value) in element.values.enumerated() {
     var curves: [Curve] = []
@@ -143,15 +176,19 @@ func arguments(of element: Element) throws(RavineError) -> Arguments {
 /// Of a nested schedule, or of a number as a constant one.
 private func curve(of value: Value) throws(RavineError) -> Curve {
   if case .schedule(let nested, let times) = value {
-    let curve = try curve(of: nested)
-    return times == 1 ? curve : { times * curve($0) }
+    return scaled(try curve(of: nested), by: times)
   }
   let constant = value.constant ?? .nan
   return { _ in constant }
 }
 
+func scaled(_ curve: @escaping Curve, by times: Double) -> Curve {
+  if times == 1 { return curve }
+  return { (t: Double) throws(RavineError) in try times * curve(t) }
+}
+
 /// Boundaries that go back are a mistake; equal ones make a part of no length, which is never seen.
-func checkOrder(_ at: [Double], of name: StaticString) throws(RavineError) {
+func checkOrder(_ at: [Double], of name: StaticText) throws(RavineError) {
   for i in 1..<max(1, at.count) where at[i] < at[i - 1] {
     throw .recipe("\(name): at must not fall, but \(at[i]) follows \(at[i - 1])")
   }

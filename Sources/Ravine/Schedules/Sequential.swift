@@ -8,6 +8,7 @@ struct Sequential: Schedule {
       formula: "s[i](t - at[i - 1]), where i is the number of at <= t",
       reference: "optax.join_schedules; torch.optim.lr_scheduler.SequentialLR",
       difference: "Same as both: the next schedule holds from its boundary on, and begins there.",
+      example: "sequence((linear(0.1, 1, steps=30), 1, cosine(1, steps=40)), at=(30, 60))",
       parameters: [
         .schedules("the schedules, in order"),
         Parameter(
@@ -28,9 +29,9 @@ struct Sequential: Schedule {
     try checkOrder(at, of: "sequence")
   }
 
-  func value(at t: Double) -> Double {
+  func value(at t: Double) throws(RavineError) -> Double {
     var i = 0
     while i < at.count, at[i] <= t { i += 1 }
-    return parts[i](i == 0 ? t : t - at[i - 1])
+    return try parts[i](i == 0 ? t : t - at[i - 1])
   }
 }

@@ -10,6 +10,7 @@ struct Shift: Schedule {
       difference: """
         Positive steps are later, as in optax; ParameterSchedulers.jl counts them the other way.
         """,
+      example: "shift(cosine(1, steps=70), steps=30)",
       parameters: [
         .schedule("what is moved"),
         Parameter(
@@ -21,5 +22,5 @@ struct Shift: Schedule {
   let inner: Curve
   let steps: Double
   init(_ a: Arguments) throws(RavineError) { (inner, steps) = (a.curve(0), a.number(1)) }
-  func value(at t: Double) -> Double { inner(max(0, t - steps)) }
+  func value(at t: Double) throws(RavineError) -> Double { try inner(max(0, t - steps)) }
 }

@@ -21,7 +21,7 @@ public final class StandaloneSchedule {
     self.reactions = reactions
   }
 
-  public func value(at step: UInt64) -> Double { curve(Double(step)) }
+  public func value(at step: UInt64) throws(RavineError) -> Double { try curve(Double(step)) }
 
   /// Hands a metric to its reactive parts.
   public func metric(_ x: Double) throws(RavineError) -> MetricReport {
@@ -30,6 +30,12 @@ public final class StandaloneSchedule {
         "the schedule does not listen to metrics; put plateau(...) or greedy(...) around it")
     }
     return MetricReport(x, reactions)
+  }
+
+  /// About how many steps show what it does; 100 where any number does.
+  public func span() throws(RavineError) -> UInt64 {
+    let steps = try Ravine.span(of: element)
+    return steps >= 1 && steps <= 0x1p62 ? UInt64(steps) : 100
   }
 
   public func text() throws(RavineError) -> Text { try print(element) }

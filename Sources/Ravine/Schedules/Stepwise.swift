@@ -7,11 +7,14 @@ struct Stepwise: Schedule {
       .schedule, "step", "multiplied by factor every so many steps",
       formula: "value factor^floor(t / every)",
       reference: "torch.optim.lr_scheduler.StepLR", difference: "None.",
+      example: "step(1, every=25, factor=0.5)",
       parameters: [
         .value, Parameter("every", .count, nil, from: 1, to: 1e15, "steps between drops"),
         Parameter("factor", .number, 0.1, "what each drop multiplies by"),
       ])
   }
+
+  static func span(_ a: Arguments, inner: Double) -> Double { 4 * a.number(1) }
 
   let start, every, factor: Double
 

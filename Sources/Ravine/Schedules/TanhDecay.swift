@@ -8,6 +8,7 @@ struct TanhDecay: Schedule {
       formula: "floor + (value - floor) (1 - tanh(lower (1 - p) + upper p)) / 2, p = t / steps",
       reference: "Hsueh et al. 2019, arXiv:1806.01593; timm TanhLRScheduler",
       difference: "Same as timm, where lower is lb and upper is ub.",
+      example: "tanh_decay(1, steps=100)",
       parameters: [
         .value, .steps("steps from value to floor"), .floor,
         Parameter("lower", .number, -7, from: -.infinity, "where the tangent begins"),

@@ -10,16 +10,19 @@ struct WSD: Schedule {
         then value, and from steps - decay on, with p = (t - (steps - decay)) / decay,
         floor + (value - floor) f(p); floor from steps on
         f(p): linear 1 - p, cosine (1 + cos(pi p)) / 2, sqrt 1 - sqrt(p), square 1 - p^2
+        exponential: value (floor / value)^p
         """,
       reference: """
-        Hu et al. 2024, arXiv:2404.06395; Haegele et al. 2024, arXiv:2405.18392 (sqrt); \
+        Hu et al. 2024, arXiv:2404.06395 (exponential); Haegele et al. 2024, arXiv:2405.18392 (sqrt); \
         transformers get_wsd_schedule; pytorch_optimizer (square)
         """,
       difference: """
         transformers begins with its floor and not with value / warmup: \
         warmup(wsd(...), steps=W, start=floor, compat=optax). pytorch_optimizer forgets the \
-        floor during the decay; this does not.
+        floor during the decay; this does not. The exponential tail of the paper, 0.5^(s / T), is that \
+        of floor = value 0.5^(decay / T).
         """,
+      example: "wsd(1, steps=100, decay=30, warmup=10)",
       parameters: [
         .value, .steps("all steps, warm-up and decay included"),
         Parameter(
@@ -28,7 +31,8 @@ struct WSD: Schedule {
           "warmup", .count, 0, to: 1e15, share: "steps", "steps of the rise, or a share: 5%"),
         .floor,
         Parameter(
-          "tail", .word, 0, to: 3, words: ["linear", "cosine", "sqrt", "square"], "how it falls"),
+          "tail", .word, 0, to: 4, words: ["linear", "cosine", "sqrt", "square", "exponential"],
+          "how it falls"),
       ])
   }
 
@@ -42,13 +46,20 @@ struct WSD: Schedule {
       throw .recipe(
         "wsd: warmup \(warmup) and decay \(decay) are more than the \(steps) steps there are")
     }
+    if tail == 4, floor * start <= 0 {
+      throw .recipe(
+        "wsd: an exponential tail never reaches 0 or crosses it; value is \(start), floor is \(floor)"
+      )
+    }
   }
 
   func value(at t: Double) -> Double {
     if t < warmup { return start * ((t + 1) / warmup) }
     if t >= steps { return decay > 0 ? floor : start }
     let p = (t - (steps - decay)) / decay
-    return t < steps - decay ? start : floor + (start - floor) * left(p)
+    if t < steps - decay { return start }
+    if tail == 4 { return start * Math.pow(floor / start, p) }
+    return floor + (start - floor) * left(p)
   }
 
   private func left(_ p: Double) -> Double {

@@ -7,25 +7,26 @@ struct Warmup: Schedule {
       .schedule, "warmup", "rises to the start of a schedule, then follows it",
       formula: """
         t < steps: s(0) (start + (1 - start) f(p)), p = (t + 1) / steps; then s(t - steps)
-        f(p): linear p, cosine (1 - cos(pi p)) / 2, sqrt sqrt(p)
+        f(p): linear p, cosine (1 - cos(pi p)) / 2, sqrt sqrt(p), log ln(t + 2) / ln(steps + 1)
         exponential: s(0) start^(1 - p), with 1 / steps for a start of 0
-        compat=optax: p = t / steps
+        compat=optax: p = t / steps, and log ln(t + 1) / ln(max(2, steps))
         """,
       reference: """
         Goyal et al. 2017, arXiv:1706.02677; llm.c; compat=optax: optax.warmup_constant_schedule, \
-        transformers, Keras, timm
+        transformers, Keras, timm; with log DeepSpeed WarmupLR
         """,
       difference: """
         The first step is not wasted: it has value s(0) / steps, where transformers, optax and Keras \
         begin with 0. The inner schedule begins after the warm-up, as in optax.join_schedules; \
         timm's runs from the first step on unless warmup_prefix is set.
         """,
+      example: "warmup(cosine(1, steps=80), steps=20)",
       parameters: [
         .schedule("what it leads to"),
         Parameter(
           "steps", .count, nil, to: 1e15, share: "total", fits: true, "length of the rise; 0: none"),
         Parameter(
-          "shape", .word, 0, to: 3, words: ["linear", "cosine", "sqrt", "exponential"],
+          "shape", .word, 0, to: 4, words: ["linear", "cosine", "sqrt", "exponential", "log"],
           "how it rises"),
         Parameter("start", .number, 0, to: 1, highOpen: false, "what share of s(0) it rises from"),
         Parameter(
@@ -43,11 +44,11 @@ struct Warmup: Schedule {
     ahead = a.flag(4) ? 0 : 1
   }
 
-  func value(at t: Double) -> Double {
-    if t >= steps { return inner(t - steps) }
+  func value(at t: Double) throws(RavineError) -> Double {
+    if t >= steps { return try inner(t - steps) }
     let p = (t + ahead) / steps
-    if shape == 3 { return inner(0) * Math.pow(start > 0 ? start : 1 / steps, 1 - p) }
-    return inner(0) * (start + (1 - start) * risen(p))
+    if shape == 3 { return try inner(0) * Math.pow(start > 0 ? start : 1 / steps, 1 - p) }
+    return try inner(0) * (start + (1 - start) * (shape == 4 ? risenByLog(t) : risen(p)))
   }
 
   private func risen(_ p: Double) -> Double {
@@ -56,5 +57,10 @@ struct Warmup: Schedule {
     case 1: 0.5 * (1 - Math.cos(.pi * p))
     default: p.squareRoot()
     }
+  }
+
+  /// With compat=optax DeepSpeed's, which is 0 in the first step and 1 in the last.
+  private func risenByLog(_ t: Double) -> Double {
+    Math.log(t + 1 + ahead) / Math.log(ahead == 0 ? max(2, steps) : steps + 1)
   }
 }

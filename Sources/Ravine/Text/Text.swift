@@ -1,3 +1,5 @@
+import Kernels
+
 /// UTF-8 bytes, and sentences made from them. `String` stays out of the core: comparing or hashing
 /// one pulls Unicode tables into the link.
 public struct Text: Sendable, Equatable {
@@ -7,6 +9,8 @@ public struct Text: Sendable, Equatable {
   public init(_ text: StaticString) {
     bytes = [UInt8](UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
+  @_disfavoredOverload
+  public init(_ text: StaticText) { self.init(text.start, count: text.count) }
   init(_ start: UnsafePointer<UInt8>, count: Int) {
     bytes = [UInt8](UnsafeBufferPointer(start: start, count: count))
   }
@@ -20,9 +24,11 @@ public struct Text: Sendable, Equatable {
       contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
-  static func == (a: Text, b: StaticString) -> Bool {
-    guard a.bytes.count == b.utf8CodeUnitCount else { return false }
-    for i in 0..<a.bytes.count where a.bytes[i] != b.utf8Start[i] { return false }
+  static func == (a: Text, b: StaticString) -> Bool { a == StaticText(stringLiteral: b) }
+  @_disfavoredOverload
+  static func == (a: Text, b: StaticText) -> Bool {
+    guard a.bytes.count == b.count else { return false }
+    for i in 0..<a.bytes.count where a.bytes[i] != b.start[i] { return false }
     return true
   }
 }
@@ -42,6 +48,10 @@ extension Text: ExpressibleByStringInterpolation {
     public mutating func appendInterpolation(_ text: StaticString) {
       bytes.append(
         contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+    @_disfavoredOverload
+    public mutating func appendInterpolation(_ text: StaticText) {
+      bytes.append(contentsOf: UnsafeBufferPointer(start: text.start, count: text.count))
     }
     public mutating func appendInterpolation(_ value: Double) {
       Numbers.print(value, into: &bytes)

@@ -49,9 +49,10 @@ from ._metric import MetricReport
 from ._optimizer import Optimizer
 from ._range import RangeTest, Suggestion, range_test
 from ._recipe import Recipe, Times, times
+from ._register import register_schedule
 from ._report import StepReport
 from ._sampler import Sampler
-from ._schedule import Schedule, schedule
+from ._schedule import Peak, Schedule, schedule
 
 __version__ = "0.1.0"
 
@@ -79,6 +80,7 @@ __all__ = [
     "OutOfMemoryError",
     "Parameter",
     "RangeTest",
+    "Peak",
     "RavineError",
     "Recipe",
     "RecipeError",
@@ -102,6 +104,7 @@ __all__ = [
     "loss_slice",
     "noise_scale",
     "range_test",
+    "register_schedule",
     "schedule",
     "set_threads",
     "shutdown",

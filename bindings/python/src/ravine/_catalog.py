@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import byref
+from math import inf
 from typing import NamedTuple
 
 from . import _layout as layout
@@ -18,16 +19,16 @@ class Parameter(NamedTuple):
     """A parameter of an entry. `initial` is its default as recipe text, "" if it must be given."""
 
     name: str
-    kind: str
+    kind: str = "number"
     """number (of a rule or a stage also a schedule), flag, word, count, list (of numbers), schedule (or a
     number), or schedules (in parentheses)"""
-    initial: str
-    low: float
-    high: float
-    summary: str
-    words: tuple[str, ...]
-    low_open: bool
-    high_open: bool
+    initial: str = ""
+    low: float = -inf
+    high: float = inf
+    summary: str = ""
+    words: tuple[str, ...] = ()
+    low_open: bool = False
+    high_open: bool = False
 
     @property
     def required(self) -> bool:
@@ -82,6 +83,7 @@ class Entry(NamedTuple):
     formula: str
     difference: str
     slots: tuple[Slot, ...]
+    example: str
 
     @property
     def signature(self) -> str:
@@ -116,6 +118,16 @@ class Catalog(list[Entry]):
         )
         head = "<th>kind</th><th>entry</th><th>summary</th><th>reference</th>"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def kind_number(kind: str) -> int:
+    """The number that the header has for a kind of parameter."""
+    for number, name in _KINDS.items():
+        if name == kind:
+            return number
+    raise UnknownNameError(
+        f"no kind of parameter is called {kind!r}{nearest(kind, list(_KINDS.values()))}"
+    )
 
 
 def _number(text: str) -> float:
@@ -163,6 +175,7 @@ def _entry(index: int) -> Entry:
         raw.formula.decode(),
         raw.difference.decode(),
         tuple(_slot(index, i) for i in range(raw.state_count)),
+        raw.example.decode(),
     )
 
 
@@ -170,9 +183,10 @@ _entries: dict[str, Entry] = {}
 
 
 def entries() -> dict[str, Entry]:
-    """All entries by name, in the order of the documentation; read once."""
-    if not _entries:
-        found = (_entry(index) for index in range(lib.rvn_catalog_count()))
+    """All entries by name, in the order of the documentation; each is read once."""
+    count = lib.rvn_catalog_count()  # a registration adds one at the end
+    if len(_entries) < count:
+        found = (_entry(index) for index in range(len(_entries), count))
         _entries.update({entry.name: entry for entry in found})
     return _entries
 

@@ -287,6 +287,7 @@ class Entry(Sized):
         ("difference", c_char_p),
         ("parameter_count", c_size_t),
         ("state_count", c_size_t),
+        ("example", c_char_p),
     ]
 
 
@@ -312,6 +313,22 @@ class Slot(Sized):
         ("name", c_char_p),
         ("summary", c_char_p),
         ("when", c_char_p),
+    ]
+
+
+SCHEDULE_FUNCTION = CFUNCTYPE(c_int32, c_void_p, c_double, POINTER(c_double), POINTER(c_double))
+
+
+class HostSchedule(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("summary", c_char_p),
+        ("formula", c_char_p),
+        ("reference", c_char_p),
+        ("parameters", POINTER(Parameter)),
+        ("parameter_count", c_size_t),
+        ("value", SCHEDULE_FUNCTION),
+        ("user", c_void_p),
     ]
 
 

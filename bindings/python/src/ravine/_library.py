@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from ctypes import (
     CDLL,
@@ -21,7 +22,14 @@ from ctypes import (
 from typing import Any, SupportsIndex
 
 from . import _layout as layout
-from ._errors import BY_STATUS, ArgumentError, LibraryError, RavineError, UsageError
+from ._errors import (
+    BY_STATUS,
+    ArgumentError,
+    CallbackError,
+    LibraryError,
+    RavineError,
+    UsageError,
+)
 
 ABI_VERSION = 0
 FILE_NAME = "libravine.dylib" if sys.platform == "darwin" else "libravine.so.0"
@@ -56,9 +64,16 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_load": [_handle, c_char_p],
     "rvn_optimizer_load_with": [_handle, c_char_p, POINTER(layout.LoadOptions), *_text_out],
     "rvn_schedule_create": [c_char_p, POINTER(_handle)],
+    "rvn_schedule_value": [_handle, c_uint64, POINTER(c_double)],
     "rvn_schedule_values": [_handle, c_uint64, c_size_t, c_void_p],
     "rvn_schedule_metric": [_handle, c_double, POINTER(layout.MetricReport)],
+    "rvn_schedule_sum": [_handle, c_uint64, c_uint64, POINTER(c_double)],
+    "rvn_schedule_first_below": [_handle, c_double, c_uint64, c_uint64, POINTER(c_uint64)],
+    "rvn_schedule_peak": [_handle, c_uint64, c_uint64, POINTER(c_uint64), POINTER(c_double)],
+    "rvn_schedule_span": [_handle, POINTER(c_uint64)],
+    "rvn_schedule_sketch": [_handle, c_uint64, c_uint64, c_int32, c_int32, *_text_out],
     "rvn_schedule_recipe": [_handle, *_text_out],
+    "rvn_schedule_register": [c_char_p, POINTER(layout.HostSchedule)],
     "rvn_sampler_create": [POINTER(layout.SamplerOptions), POINTER(_handle)],
     "rvn_sampler_size": [_handle, POINTER(c_uint64), POINTER(c_uint64)],
     "rvn_sampler_next": [_handle, c_void_p, c_size_t, POINTER(c_size_t)],
@@ -164,11 +179,25 @@ except AttributeError as _problem:
 raw_step: Callable[..., int] = lib["rvn_optimizer_step"]
 
 
-def failure(status: int) -> RavineError:
+class _Raised(threading.local):
+    """What a Python function raised that the library called; the library then fails itself."""
+
+    problem: BaseException | None = None
+
+
+raised = _Raised()
+
+
+def failure(status: int) -> BaseException:
     """The exception for a status, with the sentence of this thread's last failing call."""
     sentence = lib.rvn_last_error().decode(errors="replace")
     error = BY_STATUS.get(status, RavineError)(sentence or f"the library returned {status}")
     error.status = status
+    if status == CallbackError.status and raised.problem is not None:
+        problem, raised.problem = raised.problem, None
+        if not isinstance(problem, Exception):
+            return problem  # Ctrl-C, exit
+        error.__cause__ = problem
     return error
 
 
