@@ -7,6 +7,7 @@ Run by hand when a rule is added, never by CI. Made with Python 3.11.7 and
     torch 2.15.0   jax 0.10.2   jaxlib 0.10.2   optax 0.2.8   numpy 2.4.6
     keras 3.15.1   transformers 5.23.0   timm 1.0.31 with torchvision 0.29.2   pytorch_optimizer 4.1.0
     prodigyopt 1.1.2
+    deepspeed 0.19.8   (warmup alone; DS_BUILD_OPS=0 pip install --no-deps deepspeed)
 
 To add a rule, stage or schedule: add one function under @vectors("its catalog name", source).
 Tests/python/test_vectors.py finds the new file and every case in it by itself.
@@ -58,6 +59,7 @@ import functools
 import importlib
 import inspect
 import json
+import math
 import os
 import sys
 from importlib.metadata import version
@@ -1269,6 +1271,26 @@ def kozistr(make, steps):
     return {"source": KOZISTR, "first": 0, "values": values}
 
 
+def deepspeed_at(name, steps, **options):
+    """A scheduler of DeepSpeed, whose module is entered without the rest of the package."""
+    import importlib
+    import logging
+
+    if "deepspeed" not in sys.modules:
+        place = next(iter(find_spec("deepspeed").submodule_search_locations))
+        for module, path in ("deepspeed", place), ("deepspeed.utils", f"{place}/utils"):
+            sys.modules[module] = types.ModuleType(module)
+            sys.modules[module].__path__ = [path]
+    sys.modules["deepspeed.utils"].logger = logging.getLogger("deepspeed")
+    make = getattr(importlib.import_module("deepspeed.runtime.lr_schedules"), name)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    scheduler, values = make(optimizer, **options), []
+    for _ in range(steps):
+        scheduler.step()
+        values.append(float(optimizer.param_groups[0]["lr"]))
+    return {"source": f"deepspeed {version('deepspeed')}", "first": 0, "values": values}
+
+
 def computed(source, f, steps, first=0):
     """A published formula, for what no library here has."""
     values = [float(f(t)) for t in range(first, first + steps)]
@@ -1522,6 +1544,50 @@ def warmup():
             computed("0.5 sqrt((t + 1) / 4)", lambda t: 0.5 * min(1, (t + 1) / 4) ** 0.5, 6),
         ),
         schedule(
+            "DeepSpeed, a logarithm",
+            "warmup(0.3, steps=6, shape=log, compat=optax)",
+            deepspeed_at("WarmupLR", 9, warmup_num_steps=6),
+        ),
+        schedule(
+            "DeepSpeed, a logarithm from a value",
+            "warmup(0.3, steps=6, shape=log, start=0.1, compat=optax)",
+            deepspeed_at("WarmupLR", 9, warmup_num_steps=6, warmup_min_lr=0.03),
+        ),
+        schedule(
+            "DeepSpeed, in one step",
+            "warmup(0.3, steps=2, shape=log, compat=optax)",
+            deepspeed_at("WarmupLR", 4, warmup_num_steps=1),
+        ),
+        schedule(
+            "DeepSpeed, a line down behind it",
+            "warmup(linear(0.3, 0, steps=6), steps=4, shape=log, compat=optax)",
+            deepspeed_at(
+                "WarmupDecayLR", 12, total_num_steps=10, warmup_num_steps=4, warmup_max_lr=0.3
+            ),
+        ),
+        schedule(
+            "DeepSpeed, a cosine behind it",
+            "sequence((warmup(0.3, steps=4, compat=optax), "
+            "shift(cosine(0.3, steps=6, floor=0.03), steps=-1)), at=(4,))",
+            deepspeed_at(
+                "WarmupCosineLR",
+                12,
+                total_num_steps=10,
+                warmup_num_steps=4,
+                cos_min_ratio=0.1,
+                warmup_type="linear",
+            ),
+        ),
+        schedule(
+            "a logarithm",
+            "warmup(0.5, steps=4, shape=log)",
+            computed(
+                "0.5 ln(t + 2) / ln(5)",
+                lambda t: 0.5 * min(1, math.log(t + 2) / math.log(5)),
+                6,
+            ),
+        ),
+        schedule(
             "exponential",
             "warmup(0.5, steps=4, shape=exponential, start=0.01, compat=optax)",
             sampled(optax.exponential_decay(0.005, 4, 100.0, end_value=0.5), 7),
@@ -1562,6 +1628,11 @@ def piecewise():
             "from the first step",
             "piecewise(0.5, at=(0, 4), values=(2, 1), shape=linear)",
             ref("linear", 2.0, {4: 0.5}),
+        ),
+        schedule(
+            "torch SWALR",
+            "piecewise(0.1, at=(0, 4), values=(0.1, 0.02), shape=cosine)",
+            stepped(0.1, lambda o: torch.optim.swa_utils.SWALR(o, 0.02, anneal_epochs=4), 8),
         ),
         schedule(
             "optax.linear_onecycle_schedule",
@@ -1826,11 +1897,31 @@ def wsd():
         )
         for name, tail in (("linear", "linear"), ("cosine", "cosine"), ("1-sqrt", "sqrt"))
     ]
+    def half_life(t):
+        """MiniCPM, section 4.2: after the stable part f(s - S) = 0.5^((s - S) / T), here T = 3."""
+        return min(1, (t + 1) / 2) if t < 4 else 0.5 ** (min(t - 4, 6) / 3)
+
     rise = optax.linear_schedule(0.125, 0.5, 3)
     parts = [rise, optax.constant_schedule(0.5), optax.linear_schedule(0.5, 0.05, 5)]
     shares = "wsd(0.5, steps=12, warmup=33%, decay=42%, floor=0.05)"
     return [
         *cases,
+        schedule(
+            "exponential, as in MiniCPM",
+            "wsd(1, steps=10, warmup=2, decay=6, floor=0.25, tail=exponential)",
+            computed("arXiv:2404.06395, 0.5^(s / 3)", half_life, 13),
+        ),
+        schedule(
+            "exponential, as optax ends",
+            "wsd(0.5, steps=9, decay=5, floor=0.005, tail=exponential)",
+            sampled(optax.exponential_decay(0.5, 5, 0.01, transition_begin=4, end_value=0.005), 12),
+        ),
+        schedule(
+            "1-sqrt up, as in transformers",
+            "sequence((mirror(wsd(0.5, 4, decay=4, tail=sqrt), steps=4), wsd(0.5, 6, decay=4)), "
+            "at=(4,))",
+            ref(2, 4, 12, 4, warmup_type="1-sqrt", decay_type="linear"),
+        ),
         schedule(
             "square, as in pytorch_optimizer",
             "warmup(wsd(1, steps=6, warmup=0, decay=4, tail=square), steps=2, compat=optax)",
@@ -1948,6 +2039,62 @@ def cyclic():
         ),
         schedule("momentum", "cyclic(0.9, 0.8, up=4)", ref(10, 0.9, 0.8, 4)),
         schedule("one step", "cyclic(1, 2, up=1)", ref(5, 1.0, 2.0, 1)),
+        *(
+            schedule(
+                f"sine, {mode}",
+                f"cyclic(0.1, 0.6, up=4, mode={mode}, factor=0.9, shape=sine)",
+                computed(
+                    f"ParameterSchedulers.jl {name}",
+                    lambda t, f=f: 0.1 + 0.5 * abs(math.sin(math.pi * t / 8)) * f(t),
+                    20,
+                ),
+            )
+            for mode, name, f in (
+                ("triangular", "Sin", lambda t: 1),
+                ("triangular2", "SinDecay2", lambda t: 0.5 ** (t // 8)),
+                ("exp_range", "SinExp", lambda t: 0.9**t),
+            )
+        ),
+    ]
+
+
+@vectors(
+    "chebyshev",
+    f"arXiv:2103.01338; pytorch_optimizer get_chebyshev_schedule, {KOZISTR}",
+    kind="schedule",
+)
+def chebyshev():
+    def paper(order, low, value):
+        """Sections 2.1 and 3: reciprocal nodes on [m, M] in fractal order, M = 1 / value."""
+        n, order = 2**order, [0]
+        while len(order) < n:
+            order = [j for i in order for j in (i, 2 * len(order) - 1 - i)]
+        high = 1 / value
+        m, M = low * high, high
+
+        def rate(t):
+            angle = (order[t % n] + 0.5) * math.pi / n
+            return 1 / ((M + m) / 2 - (M - m) / 2 * math.cos(angle))
+
+        return rate
+
+    return [
+        schedule(
+            "as in the paper",
+            "chebyshev(0.5, order=3, low=0.1)",
+            computed("arXiv:2103.01338", paper(3, 0.1, 0.5), 20),
+        ),
+        schedule("one node", "chebyshev(2, order=0)", computed("c = 0.525", lambda t: 2 / 0.525, 3)),
+        schedule(
+            "pytorch_optimizer",
+            "shift(chebyshev(1, order=4), steps=2)",
+            kozistr(lambda m, o: m.get_chebyshev_schedule(o, 16), 18),
+        ),
+        schedule(
+            "far",
+            "chebyshev(1, order=10)",
+            computed("arXiv:2103.01338", paper(10, 0.05, 1), 6, 10**6),
+        ),
     ]
 
 
