@@ -29,7 +29,7 @@ struct QuestionTests {
     for (text, span) in [
       ("0.1", 100), ("cosine(1, steps=30)", 30), ("warmup(cosine(1, steps=30), steps=5)", 35),
       ("over(200, warmup(cosine(1, steps=95%), steps=5%))", 200),
-      ("sequence((1, cosine(1, steps=40)), at=(10,))", 50), ("shift(cosine(1, 30), -10)", 20),
+      ("sequence((1, cosine(1, steps=40)), at=(10,))", 52), ("shift(cosine(1, 30), -10)", 20),
       ("product((cosine(1, 30), linear(1, 0, 50)))", 50), ("cycle(linear(1, 0, 10), 10)", 30),
       ("cycle(linear(1, 0, 10), 10, limit=2)", 20), ("per_epoch(10, cosine(1, 30))", 300),
       ("exponential(1, factor=1)", 100), ("inverse_time(1, rate=0)", 100),

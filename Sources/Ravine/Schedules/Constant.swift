@@ -6,7 +6,10 @@ struct Constant: Schedule {
     Declaration(
       .schedule, "constant", "always the same value", formula: "value",
       reference: "optax.constant_schedule",
-      difference: "None. A plain number in a recipe means the same.",
+      difference: """
+        None. A plain number in a recipe means the same. torch's ConstantLR is \
+        piecewise(factor * value, at=(N,), values=(value,)).
+        """,
       example: "constant(1)",
       parameters: [.value])
   }

@@ -7,7 +7,10 @@ struct Exponential: Schedule {
       .schedule, "exponential", "multiplied by factor over each `every` steps, smoothly",
       formula: "value factor^(t / every)",
       reference: "torch.optim.lr_scheduler.ExponentialLR; optax.exponential_decay",
-      difference: "Same as both; every is optax's transition_steps.",
+      difference: """
+        Same as both; every is optax's transition_steps, its staircase is step, its end_value clamp, \
+        its transition_begin shift.
+        """,
       example: "exponential(1, factor=0.95)",
       parameters: [
         .value, Parameter("factor", .number, nil, lowOpen: true, "what `every` steps multiply by"),

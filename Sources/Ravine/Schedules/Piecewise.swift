@@ -15,7 +15,8 @@ struct Piecewise: Schedule {
         """,
       difference: """
         Takes values, where optax takes factors of the value before. In Keras the old value still \
-        holds at the boundary itself: compat=keras.
+        holds at the boundary itself: compat=keras. torch's SWALR from value to swa_lr in N steps is \
+        piecewise(value, at=(0, N), values=(value, swa_lr), shape=cosine).
         """,
       example: "piecewise(1, at=(30, 60), values=(0.3, 0.6), shape=linear)",
       parameters: [

@@ -130,12 +130,13 @@ extension Parameter {
   }
 }
 
-/// The lengths of a schedule, one after the other, and what is inside it.
+/// The lengths of a schedule, one after the other, what is inside it, and some steps behind the last
+/// boundary.
 func span(_ parameters: [Parameter], _ a: Arguments, _ inner: Double) -> Double {
   var length = inner
   for (k, p) in parameters.enumerated() {
     guard let share = p.share, Text(share) == "total" else { continue }
-    length += p.kind == .list ? a.numbers(k).last ?? 0 : a.number(k)
+    length += p.kind == .list ? 1.25 * (a.numbers(k).last ?? 0) : a.number(k)
   }
   return max(0, length)
 }

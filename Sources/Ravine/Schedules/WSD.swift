@@ -18,7 +18,8 @@ struct WSD: Schedule {
         """,
       difference: """
         transformers begins with its floor and not with value / warmup: \
-        warmup(wsd(...), steps=W, start=floor, compat=optax). pytorch_optimizer forgets the \
+        warmup(wsd(...), steps=W, start=floor, compat=optax); its 1-sqrt warm-up is \
+        mirror(wsd(value, W, decay=W, tail=sqrt), steps=W). pytorch_optimizer forgets the \
         floor during the decay; this does not. The exponential tail of the paper, 0.5^(s / T), is that \
         of floor = value 0.5^(decay / T).
         """,

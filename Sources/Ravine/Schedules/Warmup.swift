@@ -18,7 +18,8 @@ struct Warmup: Schedule {
       difference: """
         The first step is not wasted: it has value s(0) / steps, where transformers, optax and Keras \
         begin with 0. The inner schedule begins after the warm-up, as in optax.join_schedules; \
-        timm's runs from the first step on unless warmup_prefix is set.
+        timm's runs from the first step on unless warmup_prefix is set. DeepSpeed's log begins with 0 and \
+        has s(0) in the last step of the rise: shape=log with compat=optax.
         """,
       example: "warmup(cosine(1, steps=80), steps=20)",
       parameters: [

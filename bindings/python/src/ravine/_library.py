@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from _thread import _local
 from collections.abc import Callable
 from ctypes import (
     CDLL,
@@ -179,7 +179,7 @@ except AttributeError as _problem:
 raw_step: Callable[..., int] = lib["rvn_optimizer_step"]
 
 
-class _Raised(threading.local):
+class _Raised(_local):
     """What a Python function raised that the library called; the library then fails itself."""
 
     problem: BaseException | None = None

@@ -23,7 +23,7 @@ def picture(steps: NDArray[np.int64], values: NDArray[np.float64], width: int, h
     labels = [f"{high:.4g}", f"{low:.4g}"]
     left, top, bottom = 8 + 7 * max(map(len, labels)), 8, height - 20
     x = np.linspace(left, width - 8, len(steps)) if len(steps) > 1 else np.array([float(left)])
-    y = bottom - (bottom - top) * (values / 2 - low / 2) / (high / 2 - low / 2)
+    y = bottom - (bottom - top) * ((values / 2 - low / 2) / (high / 2 - low / 2))
     path, ends = _path(x, y), f"M{left} {top}V{bottom}H{width - 8}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
