@@ -66,7 +66,7 @@ private struct Axis {
   /// The line of a value, from 0 at the bottom.
   func line(of x: Double) -> Int {
     let place = (x / 2 - low / 2) / (high / 2 - low / 2)  // halves do not overflow
-    return place >= 0 ? Int((place * Double(lines - 1)).rounded()) : 0
+    return place >= 0 ? Int(place * Double(lines - 1) + 0.5) : 0
   }
 
   /// What is written beside a line.

@@ -5,7 +5,8 @@ func brief(_ x: Double) -> Text {
   guard x.isFinite, x != 0 else { return "\(x + 0)" }  // + 0: no -0
   var power = (Math.log(abs(x)) / Math.log(10)).rounded(.down) - 3
   let half = (-power / 2).rounded(.down)  // 10^-power may overflow
-  var digits = (abs(x) * Math.pow(10, half) * Math.pow(10, -power - half)).rounded()
+  let scaled = abs(x) * Math.pow(10, half) * Math.pow(10, -power - half)
+  var digits = (scaled + 0.5).rounded(.down)  // to the nearest, without libm
   if digits == 10_000 { (digits, power) = (1000, power + 1) }
   let sign: StaticString = x < 0 ? "-" : ""
   if power > 3 { return "\(sign)\(nearest("\(Int(digits))e-3"))e+\(Int(power) + 3)" }
