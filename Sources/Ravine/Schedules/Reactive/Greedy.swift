@@ -19,6 +19,7 @@ struct Greedy: Reactive {
         enters none and is not better. reset counts cuts at the floor, as its reset_start does, and \
         not metrics.
         """,
+      example: "greedy(cosine(1, steps=100))",
       parameters: [
         .schedule("what is raised and cut"),
         .factor(0.95, "what a cut multiplies by, and a rise divides by"), .patience,
@@ -64,7 +65,7 @@ struct Greedy: Reactive {
     average = Average(a.word(11), window: a.number(10))
   }
 
-  func value(at t: Double) -> Double { inner(t) }
+  func value(at t: Double) throws(RavineError) -> Double { try inner(t) }
 
   var start: State { State(best: improvement.worst) }
 

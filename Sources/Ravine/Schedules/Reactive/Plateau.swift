@@ -25,6 +25,7 @@ struct Plateau: Reactive {
         the metric gets better; here, as in Keras, that is patience=1. A metric that is NaN or \
         infinite is not better, and enters no average.
         """,
+      example: "plateau(cosine(1, steps=100), patience=5)",
       parameters: [
         .schedule("what is cut"), .factor(0.1, "what each cut multiplies by"), .patience,
         Parameter("cooldown", .count, 0, to: 1e15, "metrics after a cut that do not count"),
@@ -64,7 +65,7 @@ struct Plateau: Reactive {
     eps = a.number(10)
   }
 
-  func value(at t: Double) -> Double { inner(t) }
+  func value(at t: Double) throws(RavineError) -> Double { try inner(t) }
 
   var start: State { State(best: improvement.worst) }
 

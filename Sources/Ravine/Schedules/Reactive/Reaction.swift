@@ -27,7 +27,7 @@ final class Reaction {
   static func make(_ element: Element, _ allocator: ravine_allocator) throws(RavineError)
     -> Reaction?
   {
-    let entry = try Catalog.shared().schedules[element.row]
+    let entry = try Catalog.shared().schedule(element.row)
     guard let reflex = entry.reflex else { return nil }
     let made = try reflex(try Ravine.arguments(of: element)), heap = Heap(allocator)
     let slots = entry.declaration.slots.count

@@ -49,7 +49,7 @@ struct Improvement {
 }
 
 extension Parameter {
-  static func factor(_ initial: Double, _ summary: StaticString) -> Parameter {
+  static func factor(_ initial: Double, _ summary: StaticText) -> Parameter {
     Parameter("factor", .number, initial, to: 1, lowOpen: true, highOpen: true, summary)
   }
   static var patience: Parameter {
