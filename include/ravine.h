@@ -335,6 +335,67 @@ typedef struct rvn_range_result {
  * its sentence), CANCELLED, STATE, MEMORY, those of prepare. */
 rvn_status rvn_range_test(rvn_optimizer *opt, rvn_range_step step, void *user,
                           const rvn_range_options *options, rvn_range_result *result);
+/* ---- steps of a part ------------------------------------------------------------------------- */
+
+/* One update of one tensor alone. grad is its gradient for this call, NULL: the bound one; a tensor
+ * without any is left alone (skipped = 3). Without rvn_optimizer_begin_step it is a step like any
+ * other, in which the other tensors have no gradient. report as in rvn_optimizer_step.
+ * Errors: those of rvn_optimizer_step; ARGUMENT (no such index). */
+rvn_status rvn_optimizer_step_tensor(rvn_optimizer *opt, size_t index, const void *grad,
+                                     rvn_step_report *report);
+
+/* A step that is made in parts, for an optimizer that runs inside the backward pass, where each
+ * gradient is used and freed as it arrives, and for rows of one tensor beside all of others:
+ *
+ *     rvn_optimizer_begin_step(opt);
+ *     rvn_optimizer_step_rows(opt, embedding, rows, n, grads, NULL);
+ *     rvn_optimizer_step_tensor(opt, i, gradient_of_i, NULL); ...in any order...
+ *     rvn_optimizer_end_step(opt, &report);
+ *
+ * Between the two calls rvn_optimizer_step, _step_tensor and _step_rows are parts of one step: all
+ * see the same step number in their schedules, and end_step counts one update if any part applied
+ * one. The parameters and the state are the same bytes as after one rvn_optimizer_step with the same
+ * gradients. A tensor can be in one part only. A part that fails leaves its tensor as it was and the
+ * step open; parts done before it stay done.
+ * report->step of a part is the number that the open step will have. The report of end_step sums up
+ * the parts: the norms over all of them, of those parts that were given a report themselves; skipped
+ * is 3 if there was no part.
+ * A recipe whose stages measure all gradients before any tensor is stepped (clip_norm, finite_guard
+ * that skips or fails) cannot be stepped in parts: begin_step is UNSUPPORTED and names the stage.
+ * Rules that measure each tensor by itself (lamb) can. While a step is open, save, load, add and
+ * remove are STATE.
+ * Errors: STATE (begin: a step is open; end: none is; a part: its tensor was stepped already),
+ * UNSUPPORTED, ARGUMENT (a schedule that ends or leaves its range), those of prepare. */
+rvn_status rvn_optimizer_begin_step(rvn_optimizer *opt);
+rvn_status rvn_optimizer_end_step(rvn_optimizer *opt, rvn_step_report *report);
+
+/* One update of some rows of a tensor, such as those of an embedding table that a batch looked up:
+ * rows[k] is a row, a slice at that place of the first axis, and grads holds count slices one after
+ * the other, of the tensor's gradient type: the k-th is a gradient of row rows[k]. rows and grads are
+ * read during the call only.
+ * Only the named rows and their state are read or written, whatever the size of the tensor: the lazy
+ * form of the rule. A row that is named more than once has its gradients added in their order, in
+ * 64-bit floats, rounded once to the type of the arithmetic, and gets one update.
+ * Apart from that the call is a rvn_optimizer_step in which the other tensors have no gradient, and
+ * the tensor is these rows:
+ *   - The call counts as a step of the tensor, for corrections and schedules, and of the optimizer;
+ *     as a part, between begin_step and end_step, of the open step. All rows share the tensor's
+ *     counter, also those that come for the first time (as torch's SparseAdam).
+ *   - Stages before the rule see the gradients of these rows: clip_norm clips by the norm over the
+ *     summed rows, finite_guard skips or refuses the call, clip_value limits each element of the sums.
+ *   - Weight decay acts on the named rows only. Momentum of the others waits, where torch's sparse
+ *     SGD moves on all rows that ever had a gradient.
+ *   - Clauses, types and the report are as ever; nonfinite counts elements of the summed rows.
+ * Not possible, and UNSUPPORTED: rules that measure the whole tensor (lamb), and stages behind the
+ * rule that follow all parameters at each step (ema, lookahead).
+ * count = 0, or a frozen tensor, is no gradient (skipped = 3). The library keeps memory for the
+ * gathered rows: the first call, and one with more rows or more elements than any before,
+ * allocates; others do not.
+ * Errors, after which nothing has changed: ARGUMENT (no such index, a row that is negative or past
+ * the end, NULL, misaligned), SHAPE (a tensor of rank 0), UNSUPPORTED, NONFINITE (names row and
+ * element), STATE (as above), MEMORY, those of prepare. */
+rvn_status rvn_optimizer_step_rows(rvn_optimizer *opt, size_t index, const int64_t *rows,
+                                   size_t count, const void *grads, rvn_step_report *report);
 
 /* ---- save and load ----------------------------------------------------------------------------- */
 

@@ -144,13 +144,14 @@ public func rvn_optimizer_flush(
   }
 }
 
-private func check(_ report: UnsafeMutablePointer<rvn_step_report>?) throws(RavineError) {
+/// Where a report goes, if one is asked for.
+func check(_ report: UnsafeMutablePointer<rvn_step_report>?) throws(RavineError) {
   guard let report else { return }
   try check(
     report.pointee.struct_size, "rvn_step_report", least: MemoryLayout<rvn_step_report>.size)
 }
 
-private func tell(_ done: StepReport, _ report: UnsafeMutablePointer<rvn_step_report>?) {
+func tell(_ done: StepReport, _ report: UnsafeMutablePointer<rvn_step_report>?) {
   guard let report else { return }
   report.pointee.step = done.step
   report.pointee.lr = done.lr

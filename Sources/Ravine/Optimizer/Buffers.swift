@@ -8,18 +8,26 @@ final class Buffers {
   let blocks: Int
   let columns: Int
   let work: UnsafeMutablePointer<Work>
+  /// All tensors, the tasks of all of them, and room for the tasks of one.
+  private let tensors: UnsafeMutablePointer<Tensor>, count: Int
+  private let tasks, own: UnsafeMutablePointer<TaskWork>, taskCount, taskSize: Int
 
   /// Blocks of a task: about what a worker does in 50 microseconds.
   static let taskBlocks = 64
 
   private init(
-    _ heap: Heap, _ threads: Int, _ blocks: Int, _ columns: Int, _ work: UnsafeMutablePointer<Work>
+    _ heap: Heap, _ threads: Int, _ columns: Int, _ taskSize: Int,
+    _ own: UnsafeMutablePointer<TaskWork>, _ work: UnsafeMutablePointer<Work>
   ) {
     self.heap = heap
     self.threads = threads
-    self.blocks = blocks
+    blocks = work.pointee.blocks
     self.columns = columns
     self.work = work
+    (tensors, count) = (work.pointee.tensors, work.pointee.tensorCount)
+    (tasks, taskCount) = (work.pointee.tasks, work.pointee.taskCount)
+    self.own = own
+    self.taskSize = taskSize
   }
 
   static func make(_ plan: Plan, _ tensors: borrowing Table<Tensor>, _ options: Options)
@@ -51,8 +59,26 @@ final class Buffers {
         reportSums: try heap.zeros(Double.self, 2 * total),
         scratch: try heap.zeros(UInt8.self, threads * scratch), scratchSize: scratch,
         phase: plan.phases[0],
-        reporting: false, transforming: false, next: 0, finished: 0))
-    return Buffers(heap, threads, total, plan.columns, work)
+        reporting: false, transforming: false, rows: nil, next: 0, finished: 0))
+    let own = try heap.allocate(TaskWork.self, tasks.count)
+    return Buffers(heap, threads, plan.columns, size, own, work)
+  }
+
+  /// Makes the next passes go over one tensor of them, or over all.
+  func aim(at tensor: UnsafeMutablePointer<Tensor>? = nil) {
+    work.pointee.tensors = tensor ?? tensors
+    work.pointee.tensorCount = tensor == nil ? count : 1
+    work.pointee.tasks = tensor == nil ? tasks : own
+    work.pointee.taskCount = taskCount
+    guard let tensor else { return }
+    var first = 0, n = 0
+    while first < tensor.pointee.blocks {
+      own[n] = TaskWork(
+        tensor: 0, first: first, blocks: min(taskSize, tensor.pointee.blocks - first))
+      first += taskSize
+      n += 1
+    }
+    work.pointee.taskCount = n
   }
 
   /// What the stages that change gradients by unit need.

@@ -28,7 +28,11 @@ private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scrat
     if index + 2 < work.pointee.tensorCount { prefetch(tensor + 2, work) }
     let blocks = min(rest, tensor.pointee.blocks - first)
     if blocks > 0, tensor.pointee.grad != nil {
-      Piece(work: work, tensor: tensor, scratch: scratch).run(first, blocks)
+      if let rows = work.pointee.rows {
+        rows.pointee.run(tensor, first, blocks, work, scratch)
+      } else {
+        Piece(work: work, tensor: tensor, scratch: scratch).run(first, blocks)
+      }
     }
     rest -= blocks
     first = 0

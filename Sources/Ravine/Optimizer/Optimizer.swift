@@ -15,12 +15,17 @@ public final class Optimizer {
   static let mostElements = Int.max / 128
   var plan: Plan?
   var buffers: Buffers?
+  /// Memory for updates of rows.
+  var rows: Rows?
   /// Updates applied so far: the step that schedules see.
   public internal(set) var step: UInt64 = 0
   /// Calls since the last step whose gradients were accumulated.
   var accumulated: UInt64 = 0
   /// Numbers of stages and rules; made by prepare.
   var scalars: Scalars?
+  /// The step that is being made in parts, and how many there were.
+  var open: OpenStep?
+  var partSteps: UInt64 = 0
   /// Steps in a row that a guard skipped.
   var skips = 0.0
   /// A host's parallel_for broke off in the middle of a step.

@@ -32,8 +32,18 @@ extension Optimizer {
   private func preparedStep(_ grads: UnsafeBufferPointer<UnsafeRawPointer?>?, _ reporting: Bool)
     throws(RavineError) -> StepReport
   {
-    guard let plan, let buffers, let scalars else { throw .memory }
+    guard let plan, let buffers else { throw .memory }
+    try checkParts(plan)
+    buffers.aim()
     let active = try takeGradients(grads, plan)
+    return try apply(plan, buffers, active: active, reporting)
+  }
+
+  /// One update of the tensors that the buffers are aimed at, with the gradients that were noted.
+  func apply(_ plan: Plan, _ buffers: Buffers, active: Bool, _ reporting: Bool)
+    throws(RavineError) -> StepReport
+  {
+    guard let scalars else { throw .memory }
     try plan.move(to: Double(step))
     scalars.begin()
     var report = StepReport()
@@ -43,7 +53,7 @@ extension Optimizer {
       report.skipped = .noGradient
       return report
     }
-    makeConstants(plan)
+    makeConstants(plan, buffers)
     connect(plan, buffers, reporting)
     guard let k = plan.accumulator else {
       try run(plan.phases[...], plan, buffers, scalars, &report)
@@ -60,7 +70,7 @@ extension Optimizer {
       return report
     }
     takeAccumulated(plan)
-    makeConstants(plan)
+    makeConstants(plan, buffers)
     plan.stageWork[k].factor = plan.windowFactor(accumulated + 1)
     try run(plan.phases[plan.phasesBefore...], plan, buffers, scalars, &report)
     return report
@@ -69,8 +79,10 @@ extension Optimizer {
   /// Steps for what was accumulated since the last step.
   public func flush(reporting: Bool = true) throws(RavineError) -> StepReport {
     try checkPoison()
+    try checkClosed()
     let plan = try prepared()
     guard let buffers, let scalars else { throw .memory }
+    buffers.aim()
     guard let k = plan.accumulator else {
       throw .state("the recipe accumulates nothing: write accumulate(8) | before its rule")
     }
@@ -86,7 +98,7 @@ extension Optimizer {
       report.skipped = .noGradient
       return report
     }
-    makeConstants(plan)
+    makeConstants(plan, buffers)
     connect(plan, buffers, reporting)
     plan.stageWork[k].factor = plan.windowFactor(accumulated)
     try run(plan.phases[plan.phasesBefore...], plan, buffers, scalars, &report)
@@ -114,14 +126,16 @@ extension Optimizer {
   private func finish(
     _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars, _ report: inout StepReport
   ) throws(RavineError) {
-    let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count where all[i].grad != nil { all[i].t += 1 }
+    let all = buffers.work.pointee.tensors, part = self.part
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
+      all[i].t += 1
+      all[i].part = part
+    }
     emptyWindow()
-    step += 1
     skips = 0
     scalars.commit()
-    report.step = step
     if buffers.work.pointee.reporting { try measureReport(plan, buffers, &report) }
+    count(&report)
   }
 
   /// Counts a call whose gradients were accumulated.
@@ -170,13 +184,14 @@ extension Optimizer {
       all[i].gradType = all[i].givenType
       all[i].sum = nil
       all[i].first = 0
+      if all[i].grad != nil { try checkPart(all[i]) }
       active = active || all[i].grad != nil
     }
     return active
   }
 
   /// The scalars of this step: once for a group, and for tensors that count other steps.
-  private func makeConstants(_ plan: Plan) {
+  private func makeConstants(_ plan: Plan, _ buffers: Buffers) {
     plan.setFactors()
     for g in 0..<plan.groups.count {
       let group = plan.groupWork + g
@@ -190,8 +205,8 @@ extension Optimizer {
         }
       }
     }
-    let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count where all[i].grad != nil {
+    let all = buffers.work.pointee.tensors
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       let tensor = all + i, group = plan.groupWork + tensor.pointee.group
       if group.pointee.measures > 0 || plan.settles {
         tensor.pointee.constants = ownConstants(of: tensor, group, plan)
@@ -264,7 +279,7 @@ extension Optimizer {
     let body: rvn_body = { context, worker in
       runWorker(context.unsafelyUnwrapped.assumingMemoryBound(to: Work.self), worker)
     }
-    if buffers.threads == 1 {
+    if buffers.threads == 1 || work.pointee.taskCount == 1 {
       runAlone(UnsafePointer(work))
     } else if let host = options.parallelFor {
       host(options.parallelUser, buffers.threads, body, work)
@@ -364,8 +379,8 @@ extension Optimizer {
     let sums = buffers.work.pointee.chainSums + stage.column * buffers.blocks
     let maximum = stage.measurement == Measurement.maximum.rawValue
     var total = 0.0
-    let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count where all[i].grad != nil {
+    let all = buffers.work.pointee.tensors
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       let own = sums + all[i].firstBlock
       for b in 0..<all[i].blocks { total = maximum ? max(total, own[b]) : total + own[b] }
     }
@@ -373,11 +388,11 @@ extension Optimizer {
   }
 
   private func settleRules(_ plan: Plan, _ buffers: Buffers, _ scalars: Scalars) {
-    let all = tensors.base.unsafelyUnwrapped
+    let all = buffers.work.pointee.tensors
     for row in 0..<plan.catalog.rules.count where plan.measures(row) {
       let entry = plan.catalog.rules[row]
       if let shared = entry.shared { settleShared(row, shared, plan, buffers, scalars) }
-      for i in 0..<tensors.count where all[i].grad != nil && all[i].blocks > 0 {
+      for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
         guard plan.groupWork[all[i].group].rule == row else { continue }
         entry.settle[all[i].wide](
           all[i].ownConstants.unsafelyUnwrapped,
@@ -392,8 +407,8 @@ extension Optimizer {
     _ row: Int, _ shared: RuleEntry.Shared, _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars
   ) {
     var total: InlineArray<4, Double> = [0, 0, 0, 0], hyper: UnsafeMutablePointer<Double>?
-    let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count where all[i].grad != nil && all[i].blocks > 0 {
+    let all = buffers.work.pointee.tensors
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
       let group = plan.groupWork[all[i].group]
       guard group.rule == row else { continue }
       if hyper == nil { hyper = group.hyper }
@@ -410,11 +425,11 @@ extension Optimizer {
 
   /// What a stage behind the rule makes of the updates that it measured; whether it is enough.
   private func settle(_ phase: Phase, _ plan: Plan, _ buffers: Buffers) -> Bool {
-    let all = tensors.base.unsafelyUnwrapped
+    let all = buffers.work.pointee.tensors
     var enough = true
     let place = (1 + phase.stage - plan.before) * RAVINE_MAX_CONSTANTS
     let entry = plan.catalog.stages[plan.stageWork[phase.stage].row]
-    for i in 0..<tensors.count where all[i].grad != nil && all[i].blocks > 0 {
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
       let sums = tensorSums(all[i], buffers)
       if !entry.settle[all[i].wide](all[i].ownConstants.unsafelyUnwrapped + place, sums) {
         enough = false
@@ -438,8 +453,8 @@ extension Optimizer {
   {
     var gradient = 0.0, update = 0.0
     let sums = buffers.work.pointee.reportSums
-    let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count where all[i].grad != nil {
+    let all = buffers.work.pointee.tensors
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       let own = sums + 2 * all[i].firstBlock
       for b in 0..<all[i].blocks {
         gradient += own[2 * b]
@@ -458,8 +473,8 @@ extension Optimizer {
   private func countNonfinite(_ buffers: Buffers) throws(RavineError) -> UInt64 {
     try run(Phase(kind: .count, number: 0), buffers)
     var count = 0.0
-    let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count where all[i].grad != nil {
+    let all = buffers.work.pointee.tensors
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       let own = buffers.work.pointee.chainSums + all[i].firstBlock
       for b in 0..<all[i].blocks { count += own[b] }
     }
@@ -468,8 +483,12 @@ extension Optimizer {
 
   /// The sentence about the first element that is not finite.
   private func nonfinite(_ buffers: Buffers, _ stage: StageWork, _ more: Text) -> RavineError {
+    if let rows = buffers.work.pointee.rows {
+      return rows.pointee.nonfinite(buffers.work.pointee.tensors[0], more)
+    }
     let sums = buffers.work.pointee.chainSums + stage.column * buffers.blocks
-    for i in 0..<tensors.count where tensors[i].grad != nil {
+    let tensors = buffers.work.pointee.tensors
+    for i in 0..<buffers.work.pointee.tensorCount where tensors[i].grad != nil {
       for b in 0..<tensors[i].blocks where sums[tensors[i].firstBlock + b] > 0 {
         let start = b * RAVINE_BLOCK
         for k in start..<min(start + RAVINE_BLOCK, tensors[i].count) {

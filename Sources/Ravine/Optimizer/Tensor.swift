@@ -31,6 +31,8 @@ struct Tensor: BitwiseCopyable {
   var t: UInt64 = 0
   /// Gradients that were accumulated since then.
   var accumulated: UInt64 = 0
+  /// The last step made in parts that stepped it.
+  var part: UInt64 = 0
   /// The rule's scalars for the step in progress: the group's or its own.
   var constants: UnsafeMutableRawPointer?
   var ownConstants: UnsafeMutableRawPointer?

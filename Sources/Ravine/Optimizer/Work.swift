@@ -94,7 +94,7 @@ struct Work: BitwiseCopyable {
   var tensorCount: Int
   var groups: UnsafeMutablePointer<GroupWork>
   var stages: UnsafeMutablePointer<StageWork>
-  var tasks: UnsafePointer<TaskWork>
+  var tasks: UnsafeMutablePointer<TaskWork>
   var taskCount: Int
   var stageCount: Int
   /// How many of them stand before the rule.
@@ -118,6 +118,8 @@ struct Work: BitwiseCopyable {
   var reporting: Bool
   /// Whether any stage changes lanes.
   var transforming: Bool
+  /// Where the tensor's elements are those of some of its rows.
+  var rows: UnsafePointer<RowWork>?
   var next: Int
   var finished: Int
 }
@@ -129,8 +131,10 @@ struct Scratch {
   /// With copies of the state, for updates that are not stored.
   static let settlingSize = size + RAVINE_MAX_SLOTS * block
 
+  let worker: Int
   let base: UnsafeMutableRawPointer
   init(_ work: UnsafePointer<Work>, _ worker: Int) {
+    self.worker = worker
     base = work.pointee.scratch + worker * work.pointee.scratchSize
   }
 

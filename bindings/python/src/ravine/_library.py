@@ -45,6 +45,12 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_prepare": [_handle],
     "rvn_optimizer_flush": [_handle, c_void_p],
     "rvn_optimizer_bind": [_handle, c_size_t, c_void_p, c_void_p],
+    "rvn_optimizer_begin_step": [_handle],
+    "rvn_optimizer_end_step": [_handle, POINTER(layout.StepReport)],
+    "rvn_optimizer_step_tensor": [_handle, c_size_t, c_void_p, POINTER(layout.StepReport)],
+    "rvn_optimizer_step_rows": [
+        _handle, c_size_t, c_void_p, c_size_t, c_void_p, POINTER(layout.StepReport),
+    ],
     "rvn_optimizer_get": [_handle, c_char_p, POINTER(c_double)],
     "rvn_optimizer_set": [_handle, c_char_p, c_double],
     "rvn_optimizer_read": [_handle, c_size_t, c_char_p, c_int32, c_void_p, c_size_t],

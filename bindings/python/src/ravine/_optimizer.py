@@ -21,8 +21,8 @@ from ._errors import (
     UsageError,
 )
 from ._gradients import Gradients
-from ._handle import Handle
 from ._library import check, encode, failure, lib, raw_step
+from ._parts import Parts
 from ._recipe import Recipe
 from ._report import StepReport
 
@@ -30,7 +30,7 @@ _unpack = struct.Struct(layout.STEP_REPORT).unpack_from
 _new = tuple.__new__
 
 
-class Optimizer(Handle):
+class Optimizer(Parts):
     """Updates numpy arrays in place, as a recipe says.
 
         opt = rv.Optimizer(rv.clip_norm(1) | rv.adamw(1e-3), {"w": w, "b": b})
@@ -55,7 +55,7 @@ class Optimizer(Handle):
     """
 
     __slots__ = (
-        "_params", "_gradients", "_bound", "_enter", "_leave", "_stepping", "_input", "_given",
+        "_bound", "_enter", "_leave", "_stepping", "_input", "_given",
         "_input_with_loss", "_bound_with_loss", "_report", "_told",
     )  # fmt: skip
 
@@ -163,12 +163,6 @@ class Optimizer(Handle):
         return NeedsError(
             "step() has no gradients: give them, or bind them once with Optimizer(..., grads=...)"
         )
-
-    def _number(self, name: str | int) -> int:
-        number = self._gradients.index.get(str(name))
-        if number is None:
-            raise self._gradients.unknown(str(name))
-        return number
 
     @property
     def names(self) -> list[str]:
