@@ -130,16 +130,26 @@ typedef struct rvn_tensor {
  * their element type, no more. Arithmetic is in 32-bit floats, for RVN_F64 in 64-bit floats.
  * Memory ranges of parameters must not overlap; a gradient must not overlap any parameter. That is
  * not checked: overlapping arrays are written in an order that is not defined.
+ * Also possible while training: the next rvn_optimizer_prepare or step makes the plan anew, with
+ * memory for the new tensor, which begins at its own step 0; the others go on.
  * Errors: ARGUMENT, NAME (empty, too long, control characters, or already taken), TYPE, SHAPE,
- * STATE (after rvn_optimizer_prepare or the first step), MEMORY. */
+ * STATE (a step is open), MEMORY. */
 rvn_status rvn_optimizer_add(rvn_optimizer *opt, const rvn_tensor *tensor, size_t *index);
+
+/* Takes a tensor out, and frees its state; the others go on. Its array is no longer touched and its
+ * name is free for another tensor. Indices do not move: this one is not given out again, is an error
+ * in other calls, and its entry in rvn_step_input.grads is to be NULL. A clause that is left without
+ * a tensor stays in the recipe, and holds for tensors added later.
+ * Errors: ARGUMENT (no such index, or removed already), STATE (a step is open). */
+rvn_status rvn_optimizer_remove(rvn_optimizer *opt, size_t index);
 
 /* What a step may be given. */
 typedef struct rvn_step_input {
   size_t struct_size;       /* = sizeof(rvn_step_input) */
   const void *const *grads; /* gradients by tensor index, for this call only; a NULL entry means
                                no gradient; grads == NULL means the bound ones */
-  size_t grad_count;        /* entries of grads: the number of tensors; 0 if grads is NULL */
+  size_t grad_count;        /* entries of grads: the number of tensors, removed ones too; 0 if grads
+                               is NULL */
   double loss;              /* the loss of this batch, for rules that use it; none does yet */
   int32_t has_loss;         /* 1 if loss is set, else 0 */
   int32_t reserved;         /* 0 */
@@ -165,7 +175,7 @@ typedef struct rvn_step_report {
 
 /* One update of all tensors that have a gradient, in place. A tensor without one is left alone:
  * its data, its state and its own step counter. The first step prepares the optimizer (see
- * rvn_optimizer_prepare); later steps allocate nothing.
+ * rvn_optimizer_prepare), as does one after tensors came or went; others allocate nothing.
  * input may be NULL: bound gradients, no loss. report may be NULL; asking for a report measures
  * the norms in the same pass over memory, which costs a few percent. The caller sets
  * report->struct_size; on failure the report is not written.
@@ -204,13 +214,18 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
  * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
  * told), RECIPE (a malformed pattern), CALLBACK (a schedule of the host failed), STATE (the change would need other state than was
  * prepared). */
+ * told), RECIPE (a malformed pattern), STATE (what a state starts at was changed), MEMORY. */
 rvn_status rvn_optimizer_get(rvn_optimizer *opt, const char *key, double *value);
 rvn_status rvn_optimizer_set(rvn_optimizer *opt, const char *key, double value);
 
 /* Appends a clause: as if the recipe ended in "; patterns: clause". clause is "name=value, ...",
- * or a rule such as "sgd(0.1)", or "frozen". Before or after prepare; afterwards a clause that
- * asks for another rule or other state than was prepared is STATE, and a tensor that was frozen
- * stays so.
+ * or a rule such as "sgd(0.1)", or "frozen". Before or after prepare.
+ * While training, set and override may ask for other state than there is. State that fits stays as
+ * it is, and the tensor's step counter with it: momentum from 0 to 0.9 adds a buffer of zeros, and
+ * from 0.9 to 0 frees it. Another rule begins anew: its state, that of stages behind it, and the
+ * tensor's counter. "frozen" frees the state; a rule thaws the tensor (other arguments wait until one
+ * does), which then begins anew, too. What a state starts at (initial_accumulator_value) cannot
+ * change while it is there. Memory is allocated before anything changes.
  * Errors: ARGUMENT, RECIPE, NAME (no tensor matches, after prepare), STATE, MEMORY. */
 rvn_status rvn_optimizer_override(rvn_optimizer *opt, const char *patterns, const char *clause);
 
@@ -223,8 +238,8 @@ rvn_status rvn_optimizer_recipe(const rvn_optimizer *opt, char *buf, size_t cap,
 
 /* ---- before the first step ------------------------------------------------------------------- */
 
-/* Makes the plan of phases and allocates state and scratch; the first step does it otherwise.
- * After it no tensor can be added. Calling it again does nothing.
+/* Makes the plan of phases and allocates state and scratch; the first step does it otherwise, and the
+ * first after tensors came or went. Where nothing has changed, it does nothing.
  * Errors: STATE (no tensor was added), NAME (a clause matches no tensor; write "pattern?" for
  * one that may), MEMORY, ARGUMENT. */
 rvn_status rvn_optimizer_prepare(rvn_optimizer *opt);

@@ -83,6 +83,11 @@ func read(_ tensor: UnsafePointer<rvn_tensor>?) throws(RavineError) -> TensorDes
     shape: t.shape)
 }
 
+@_cdecl("rvn_optimizer_remove") @implementation
+public func rvn_optimizer_remove(_ opt: OpaquePointer?, _ index: Int) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in try optimizer.remove(index) }
+}
+
 @_cdecl("rvn_optimizer_step") @implementation
 public func rvn_optimizer_step(
   _ opt: OpaquePointer?, _ input: UnsafePointer<rvn_step_input>?,

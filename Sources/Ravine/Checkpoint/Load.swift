@@ -21,6 +21,7 @@ extension Optimizer {
     _ path: UnsafePointer<CChar>, _ how: LoadOptions,
     tell: (Document) throws(RavineError) -> Void = { (_) throws(RavineError) in }
   ) throws(RavineError) {
+    try checkClosed()
     do throws(RavineError) {
       try preparing { () throws(RavineError) in try preparedLoad(path, how, tell) }
     } catch {
@@ -53,7 +54,7 @@ extension Optimizer {
     }
     let foreign = try file.heap.allocate(Bool.self, tensors.count)
     foreign.initialize(repeating: false, count: tensors.count)
-    for i in 0..<tensors.count where how.state {
+    for i in 0..<tensors.count where how.state && !tensors[i].removed {
       // State means something to its own rule only, whatever its slots are called.
       let own = try ruleName(i), other = file.value("rule/\(tensors[i].text)") ?? own
       if other == own || own == "frozen" { continue }
@@ -137,7 +138,7 @@ extension Optimizer {
       try checkMemory()
     }
     let taken = try file.heap.allocate(Bool.self, tensors.count)
-    taken.initialize(repeating: true, count: tensors.count)
+    for i in 0..<tensors.count { taken[i] = !tensors[i].removed }
     return Counters(
       step: step, skips: skips, accumulated: accumulated, tensors: own, taken: taken,
       pending: pending)

@@ -18,6 +18,7 @@ extension Optimizer {
   /// renamed over it.
   public func save(_ path: UnsafePointer<CChar>) throws(RavineError) {
     try checkPoison()
+    try checkClosed()
     try preparing { () throws(RavineError) in try preparedSave(path) }
   }
 
@@ -60,13 +61,14 @@ extension Optimizer {
       }
     }
     for size in [8, 4, 2] {
-      for i in 0..<tensors.count where ElementType.size(tensors[i].type) == size {
+      for i in 0..<tensors.count
+      where !tensors[i].removed && ElementType.size(tensors[i].type) == size {
         try items.table.append(
           Item(
             tensor: i, slot: -1, type: tensors[i].type, memory: tensors[i].data,
             bytes: tensors[i].count * size))
       }
-      for i in 0..<tensors.count where tensors[i].lane == size {
+      for i in 0..<tensors.count where !tensors[i].removed && tensors[i].lane == size {
         for (_, slot) in try slotNames(i) {
           try items.table.append(
             Item(
@@ -100,7 +102,7 @@ extension Optimizer {
     try out.append(",\"step\":\"\(step)\",\"skips\":\"\(UInt64(skips))\"")
     if accumulated > 0 { try out.append(",\"accumulated\":\"\(accumulated)\"") }
     try saveReactions(out)
-    for i in 0..<tensors.count {
+    for i in 0..<tensors.count where !tensors[i].removed {
       try out.append(",\(quoted("step/\(tensors[i].text)")):\"\(tensors[i].t)\"")
       try out.append(",\(quoted("rule/\(tensors[i].text)")):\"\(try ruleName(i))\"")
       if tensors[i].accumulated > 0 {

@@ -1,4 +1,4 @@
-/// Finds things by name: an open hash table. Names are borrowed; their numbers are 0, 1, 2... in the
+/// Finds things by name: an open hash table. Names are borrowed until removed; their numbers are 0, 1, 2... in the
 /// order of insertion.
 struct NameIndex: ~Copyable {
   private struct Span: BitwiseCopyable {
@@ -43,13 +43,18 @@ struct NameIndex: ~Copyable {
     heap.free(slots)
     slots = memory
     capacity = size
-    for i in 0..<names.count { place(i) }
+    for i in 0..<names.count where names[i].count >= 0 { place(i) }
   }
 
   mutating func insert(_ start: UnsafePointer<UInt8>, _ count: Int) throws(RavineError) {
     try reserve()
     try names.append(Span(start: start, count: count))
     place(names.count - 1)
+  }
+
+  /// Frees a name; its number is not given out again.
+  mutating func remove(_ index: Int) {
+    names[index] = Span(start: names[index].start, count: -1)
   }
 
   private func place(_ index: Int) {

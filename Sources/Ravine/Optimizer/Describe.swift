@@ -5,9 +5,6 @@ import Kernels
 extension Optimizer {
   /// The dry run: the phases, and which tensor goes where.
   public func describe() throws(RavineError) -> Document {
-    guard tensors.count > 0 else {
-      throw .state("no tensor was added: call rvn_optimizer_add first")
-    }
     let plan = try currentPlan()
     let out = Document(options.allocator)
     try out.append("\(try print(recipe))\n")
@@ -16,13 +13,13 @@ extension Optimizer {
     for phase in plan.phases { try out.append(try describe(phase, plan)) }
     try describeReactions(out)
     var parameters = 0, bytes = 0
-    for i in 0..<tensors.count {
+    for i in 0..<tensors.count where !tensors[i].removed {
       let state = try describeState(i, plan)
       parameters += tensors[i].count
       bytes += state.bytes
       try out.append(try describe(i, plan, state.text))
     }
-    try out.append("\(tensors.count) tensors, \(parameters) parameters, \(bytes) bytes of state\n")
+    try out.append("\(live) tensors, \(parameters) parameters, \(bytes) bytes of state\n")
     return out
   }
 

@@ -81,11 +81,10 @@ struct Group {
     return out
   }
 
-  /// Whether another group can use the state that was made for this one.
+  /// Whether another group has the same arrays of state.
   func fits(_ other: Group) throws(RavineError) -> Bool {
-    if other.resolved.frozen { return true }
-    if resolved.frozen || resolved.rule.row != other.resolved.rule.row { return false }
-    guard slots.count == other.slots.count else { return false }
+    if resolved.frozen || other.resolved.frozen { return resolved.frozen == other.resolved.frozen }
+    guard resolved.rule.row == other.resolved.rule.row else { return false }
     for (own, its) in zip(slots, other.slots)
     where own.needed != its.needed || own.start != its.start {
       return false

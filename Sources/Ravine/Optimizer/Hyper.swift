@@ -33,7 +33,8 @@ extension Optimizer {
     let parsed = try Parser.patterns(patterns)
     let plan = try currentPlan()
     var found: Double?
-    for i in 0..<tensors.count where parsed.contains(where: { $0.matches(tensors[i]) }) {
+    for i in 0..<tensors.count
+    where !tensors[i].removed && parsed.contains(where: { $0.matches(tensors[i]) }) {
       let resolved = plan.groups[plan.groupOf[i]].resolved
       if resolved.frozen { continue }
       let own = Recipe(
@@ -84,19 +85,14 @@ extension Optimizer {
       let assignment = Assignment(stage: stage, parameter: parameter.name, value: .number(x))
       let clause = Clause(patterns: try Parser.patterns(patterns), change: .arguments([assignment]))
       try replace(clause, in: &next)
-      try adopt(next)
+      try adopt(next, clauses: 1)
     } else {
       try assign(x, to: parameter, stage, in: &next)
-      let reactions = try reactions(of: &next)
-      try next.checkLength()
       let named: Text =
         try stage.map { (k) throws(RavineError) -> Text in
           "\(try stageName(k, in: next.stages)).\(parameter.name)"
         } ?? Text()
-      try checkMemory()
-      try plan?.update(next)
-      recipe = next
-      self.reactions = reactions
+      try adopt(next, clauses: 0)
       // What began as the parameter is what is meant.
       if let scalars, let k = scalars.names.firstIndex(of: named) { scalars.values[k] = x }
     }
@@ -142,29 +138,24 @@ extension Optimizer {
     }
     var next = recipe
     next.clauses.append(try Parser.clause(patterns, change, for: recipe))
-    try adopt(next)
+    try adopt(next, clauses: 1)
   }
 
-  /// Takes another recipe, if the state that was prepared fits it.
-  private func adopt(_ next: Recipe) throws(RavineError) {
+  /// Takes another recipe, of which so many clauses at the end are new.
+  private func adopt(_ next: Recipe, clauses: Int) throws(RavineError) {
     var next = next
     let reactions = try reactions(of: &next)
     try next.checkLength()
-    guard let plan else {
-      try checkMemory()
-      recipe = next
-      self.reactions = reactions
-      return
-    }
-    let new = try Plan.make(next, tensors, options.allocator)
-    for i in 0..<tensors.count {
-      let group = new.groups[new.groupOf[i]]
-      guard try plan.groups[tensors[i].group].fits(group) else {
-        throw Plan.otherState(try group.resolved.rule.declaration)
+    if let plan {
+      // Other numbers alone are put in place.
+      let updated = clauses == 0 && !stale ? try plan.update(next) : false
+      if !updated {
+        return try take(next, checked: next.clauses.count - clauses, reactions)
       }
     }
     try checkMemory()
-    adopt(new, next, reactions)
+    recipe = next
+    self.reactions = reactions
   }
 
   /// Takes a plan that was made for the tensors as they are prepared.

@@ -11,10 +11,14 @@ public final class Optimizer {
   var reactions: [Reaction]
   var tensors: Table<Tensor>
   var names: NameIndex
-  private var elements = 0
+  var elements = 0
+  /// Tensors that were not removed.
+  var live = 0
   static let mostElements = Int.max / 128
   var plan: Plan?
   var buffers: Buffers?
+  /// Whether tensors came or went since the plan was made.
+  var stale = false
   /// Memory for updates of rows.
   var rows: Rows?
   /// Updates applied so far: the step that schedules see.
@@ -61,12 +65,8 @@ public final class Optimizer {
   /// The recipe as it holds now, in canonical form.
   public func recipeText() throws(RavineError) -> Text { try print(recipe) }
 
-  public var tensorCount: Int { tensors.count }
-
   public func add(_ description: TensorDescription) throws(RavineError) -> Int {
-    guard plan == nil else {
-      throw .state("tensors are added before rvn_optimizer_prepare and the first step")
-    }
+    try checkClosed()
     let tensor = try description.checked(heap)
     do throws(RavineError) {
       // So that sums over all tensors cannot overflow.
@@ -87,103 +87,9 @@ public final class Optimizer {
     try names.insert(tensor.name, tensor.nameCount)
     try tensors.append(tensor)
     elements += tensor.count
+    live += 1
+    stale = plan != nil
     return tensors.count - 1
-  }
-
-  /// Makes the plan and allocates state and scratch.
-  public func prepare() throws(RavineError) {
-    guard plan == nil else { return }
-    guard tensors.count > 0 else {
-      throw .state("no tensor was added: call rvn_optimizer_add first")
-    }
-    let plan = try Plan.make(recipe, tensors, options.allocator)
-    let buffers = try Buffers.make(plan, tensors, options)
-    let mark = heap.mark()
-    let scalars: Scalars
-    do throws(RavineError) {
-      scalars = try Scalars(recipe, heap)
-      try allocateState(plan)
-      var firstBlock = 0
-      for i in 0..<tensors.count {
-        tensors[i].group = plan.groupOf[i]
-        tensors[i].firstBlock = firstBlock
-        firstBlock += tensors[i].blocks
-      }
-      try checkMemory()
-    } catch {
-      heap.release(to: mark)
-      throw error
-    }
-    self.plan = plan
-    self.buffers = buffers
-    self.scalars = scalars
-  }
-
-  /// Does what needs a prepared optimizer; if that fails, one that was not prepared is not.
-  func preparing<Result>(_ body: () throws(RavineError) -> Result) throws(RavineError) -> Result {
-    let fresh = plan == nil, mark = heap.mark()
-    do throws(RavineError) {
-      try prepare()
-      return try body()
-    } catch {
-      if fresh {
-        plan = nil
-        buffers = nil
-        scalars = nil
-        heap.release(to: mark)
-      }
-      throw error
-    }
-  }
-
-  /// The plan that holds, or would hold after prepare.
-  func currentPlan() throws(RavineError) -> Plan {
-    if let plan { return plan }
-    guard tensors.count > 0 else {
-      throw .state("no tensor was added: call rvn_optimizer_add first")
-    }
-    return try Plan.make(recipe, tensors, options.allocator)
-  }
-
-  /// In one piece and in the order of the tensors, so that a step over many small ones reads on.
-  private func allocateState(_ plan: Plan) throws(RavineError) {
-    var slotCount = 0, size = 0
-    for i in 0..<tensors.count {
-      let own = plan.groups[plan.groupOf[i]].slots
-      slotCount += own.count
-      for slot in own where slot.needed {
-        let (sum, overflow) = size.addingReportingOverflow(tensors[i].padded * tensors[i].lane)
-        guard !overflow else { throw .memory }
-        size = sum
-      }
-    }
-    var slots = try heap.zeros(UnsafeMutableRawPointer?.self, slotCount)
-    var memory = try heap.allocate(size)
-    var constants = try heap.allocate(tensors.count * plan.constantsSize)
-    for i in 0..<tensors.count {
-      let tensor = tensors[i], own = plan.groups[plan.groupOf[i]].slots
-      for (k, slot) in own.enumerated() where slot.needed {
-        slots[k] = memory
-        fill(memory, tensor, slot.start)
-        memory += tensor.padded * tensor.lane
-      }
-      tensors[i].slots = slots
-      tensors[i].ownConstants = constants
-      slots += own.count
-      constants += plan.constantsSize
-    }
-  }
-
-  private func fill(_ memory: UnsafeMutableRawPointer, _ tensor: Tensor, _ value: Double) {
-    if value == 0 {
-      memset(memory, 0, tensor.padded * tensor.lane)
-    } else if tensor.wide == 1 {
-      memory.bindMemory(to: Double.self, capacity: tensor.padded)
-        .initialize(repeating: value, count: tensor.padded)
-    } else {
-      memory.bindMemory(to: Float.self, capacity: tensor.padded)
-        .initialize(repeating: Float(value), count: tensor.padded)
-    }
   }
 
   public func bind(_ index: Int, _ data: UnsafeMutableRawPointer?, _ grad: UnsafeRawPointer?)
@@ -207,6 +113,7 @@ public final class Optimizer {
     guard index >= 0, index < tensors.count else {
       throw .argument("index is \(UInt(bitPattern: index)), but there are \(tensors.count) tensors")
     }
+    guard !tensors[index].removed else { throw .argument("tensor \(index) was removed") }
     return tensors[index]
   }
 

@@ -53,16 +53,17 @@ final class Plan {
   }
 
   static func make(
-    _ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ allocator: ravine_allocator
+    _ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ allocator: ravine_allocator,
+    checked: Int
   ) throws(RavineError) -> Plan {
     let heap = Heap(allocator)
     let groupOf = try heap.allocate(Int.self, tensors.count)
-    let groups = try assign(recipe, tensors, groupOf)
+    let groups = try assign(recipe, tensors, groupOf, checked)
     let plan = Plan(
       heap, try Catalog.shared(), groups, groupOf, try heap.zeros(GroupWork.self, groups.count),
       try heap.zeros(StageWork.self, recipe.stages.count + 1), try heap.zeros(Double.self, 1))
     for g in 0..<groups.count { try plan.prepare(group: g) }
-    for i in 0..<tensors.count {
+    for i in 0..<tensors.count where !tensors[i].removed {
       let group = plan.groupWork + groupOf[i]
       if tensors[i].wide == 1 { group.pointee.uses.1 = true } else { group.pointee.uses.0 = true }
     }
@@ -72,13 +73,17 @@ final class Plan {
     return plan
   }
 
-  /// Which clauses hold for each tensor; tensors with the same ones form a group.
+  /// Which clauses hold for each tensor; tensors with the same ones form a group. Clauses behind the
+  /// first `checked` must hold for one.
   private static func assign(
-    _ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ groupOf: UnsafeMutablePointer<Int>
+    _ recipe: Recipe, _ tensors: borrowing Table<Tensor>, _ groupOf: UnsafeMutablePointer<Int>,
+    _ checked: Int
   ) throws(RavineError) -> [Group] {
     var groups: [Group] = []
     var matched = [Bool](repeating: false, count: recipe.clauses.count)
     for i in 0..<tensors.count {
+      groupOf[i] = 0
+      if tensors[i].removed { continue }
       var applying: [Int] = []
       for (c, clause) in recipe.clauses.enumerated()
       where clause.patterns.contains(where: { $0.matches(tensors[i]) }) {
@@ -93,8 +98,11 @@ final class Plan {
         groups.append(try Group(recipe, applying))
       }
     }
+    guard !groups.isEmpty else {
+      throw .state("no tensor was added: call rvn_optimizer_add first")
+    }
     for (c, clause) in recipe.clauses.enumerated()
-    where !matched[c] && !clause.patterns.contains(where: { $0.optional }) {
+    where c >= checked && !matched[c] && !clause.patterns.contains(where: { $0.optional }) {
       throw .name(
         "no tensor matches '\(print(clause.patterns))'\(nearest(clause, tensors)); a pattern that may match none ends in '?'"
       )
@@ -105,7 +113,7 @@ final class Plan {
   /// The tensor whose name is nearest to a pattern of a clause, as a suggestion.
   private static func nearest(_ clause: Clause, _ tensors: borrowing Table<Tensor>) -> Text {
     var names: [Text] = []
-    for i in 0..<min(tensors.count, 256) { names.append(tensors[i].text) }
+    for i in 0..<min(tensors.count, 256) where !tensors[i].removed { names.append(tensors[i].text) }
     for pattern in clause.patterns {
       guard case .name(let bytes) = pattern.test else { continue }
       let near = suggestion(for: Text(bytes), among: names)
@@ -229,15 +237,16 @@ final class Plan {
     for m in moving { try m.move(to: t) }
   }
 
-  /// Takes new numbers for the same clauses, if the state allows it.
-  func update(_ recipe: Recipe) throws(RavineError) {
+  /// Takes new numbers for the same clauses; whether the state that there is fits them.
+  func update(_ recipe: Recipe) throws(RavineError) -> Bool {
     var new: [Group] = []
     for group in groups {
       let next = try Group(recipe, group.clauses)
-      guard try group.fits(next) else { throw Plan.otherState(try next.resolved.rule.declaration) }
+      guard try group.fits(next) else { return false }
       new.append(next)
     }
     try adopt(new, recipe)
+    return true
   }
 
   /// Takes groups, puts their numbers in place, and notes what moves.
@@ -257,9 +266,9 @@ final class Plan {
     self.moving = kept
   }
 
-  static func otherState(_ d: Declaration) -> RavineError {
+  static func otherStart(_ d: Declaration, _ slot: GroupSlot) -> RavineError {
     .state(
-      "\(d.name) would need other state than was prepared (a buffer more or fewer, or one with another start); create a new optimizer, and load a checkpoint into it"
+      "the state '\(slot.name)' of \(d.name) was started already, with another number; what it starts at is fixed at prepare"
     )
   }
 }

@@ -6,6 +6,9 @@ extension Optimizer {
   /// The names of the slots of a tensor, in order, with their place.
   func slotNames(_ index: Int) throws(RavineError) -> [(name: Text, slot: Int)] {
     let plan = try prepared(), tensor = try self.tensor(index)
+    guard tensor.planned else {
+      throw .state("'\(tensor.text)' came after prepare: call rvn_optimizer_prepare, or step once")
+    }
     var out: [(name: Text, slot: Int)] = []
     for (k, slot) in plan.groups[tensor.group].slots.enumerated() where slot.needed {
       out.append((slot.name, k))

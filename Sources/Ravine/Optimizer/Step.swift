@@ -80,6 +80,7 @@ extension Optimizer {
   public func flush(reporting: Bool = true) throws(RavineError) -> StepReport {
     try checkPoison()
     try checkClosed()
+    if stale { try prepare() }
     let plan = try prepared()
     guard let buffers, let scalars else { throw .memory }
     buffers.aim()
@@ -179,6 +180,9 @@ extension Optimizer {
       let grad = grads == nil ? all[i].bound : grads.unsafelyUnwrapped[i]
       guard ElementType.aligned(grad, all[i].givenType) else {
         throw .argument("tensor '\(all[i].text)': its gradient is not aligned to its elements")
+      }
+      guard grad == nil || !all[i].removed else {
+        throw .argument("grads[\(i)] is not NULL, but tensor \(i) was removed")
       }
       all[i].grad = plan.groupWork[all[i].group].rule < 0 ? nil : grad
       all[i].gradType = all[i].givenType

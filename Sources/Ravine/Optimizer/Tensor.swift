@@ -21,12 +21,18 @@ struct Tensor: BitwiseCopyable {
   /// The first stage that it goes through: not 0 where it is what was accumulated.
   var first = 0
 
+  /// Whether it was taken out, and only its index is left.
+  var removed = false
+
   // Set by prepare.
+  var planned = false
   var group = 0
   /// Number of this tensor's first block among all blocks.
   var firstBlock = 0
   /// One array for each slot of the rule; nil where the recipe does not need it.
   var slots: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+  /// The pieces of memory that these arrays lie in.
+  var owners: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
   /// Updates applied so far.
   var t: UInt64 = 0
   /// Gradients that were accumulated since then.
@@ -36,6 +42,17 @@ struct Tensor: BitwiseCopyable {
   /// The rule's scalars for the step in progress: the group's or its own.
   var constants: UnsafeMutableRawPointer?
   var ownConstants: UnsafeMutableRawPointer?
+
+  /// What stays in the place of a tensor that was taken out.
+  static var removed: Tensor {
+    let none = UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped
+    var tensor = Tensor(
+      name: none.assumingMemoryBound(to: UInt8.self), nameCount: 0,
+      shape: none.assumingMemoryBound(to: Int64.self), rank: 0, count: 0, type: RVN_F32,
+      givenType: RVN_F32, data: nil, bound: nil, grad: nil, gradType: RVN_F32)
+    tensor.removed = true
+    return tensor
+  }
 
   var text: Text { Text(name, count: nameCount) }
   /// 1 where the arithmetic is in Double, else 0.
