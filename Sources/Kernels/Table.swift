@@ -26,6 +26,7 @@ func eachStage<V: Visitor>(_ v: inout V) {
   v.stage(ClipUnit<Float>.self, { pass(ClipUnit<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipUnit<Double>.self, { pass(ClipUnit<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(Centralize<Float>.self, { pass(Centralize<Float>.self, $0, $1, $2, $3, $4, $5) }, Centralize<Double>.self, { pass(Centralize<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4, $5) }, FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.stage(Maximize<Float>.self, { pass(Maximize<Float>.self, $0, $1, $2, $3, $4, $5) }, Maximize<Double>.self, { pass(Maximize<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.either(
     Decay<Float>.self, { pass(Decay<Float>.self, $0, $1, $2, $3, $4, $5) }, { run(Decay<Float>.self, $0) },
     Decay<Double>.self, { pass(Decay<Double>.self, $0, $1, $2, $3, $4, $5) }, { run(Decay<Double>.self, $0) })

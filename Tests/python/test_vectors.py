@@ -43,8 +43,8 @@ def lcg(seed, count, scale):
     return out
 
 
-def array(spec, case, name):
-    """An array of the case, in the shape of its tensor."""
+def array(spec, case, name, shape=None):
+    """An array of the case, in the shape of its tensor if no other is given."""
     if isinstance(spec, dict):
         values = lcg(spec["lcg"], spec["count"], spec["scale"])
         for index, value in spec.get("set", []):
@@ -52,7 +52,7 @@ def array(spec, case, name):
     else:
         values = spec
     flat = np.array([float(x) for x in values]).astype(DTYPES[case["dtype"]])
-    return flat.reshape(case["tensors"][name])
+    return flat.reshape(case["tensors"][name] if shape is None else shape)
 
 
 def recorded(spec, case):
@@ -69,6 +69,18 @@ def picked(array, at):
 def start(case):
     params = {name: array(spec, case, name) for name, spec in case["start"].items()}
     return rv.Optimizer(case["recipe"], params), params
+
+
+def advance(opt, case, gradients):
+    """One step; tensors whose gradients are of some rows take part by step_rows."""
+    if not any("rows" in spec for spec in gradients.values() if isinstance(spec, dict)):
+        opt.step({name: array(spec, case, name) for name, spec in gradients.items()})
+        return
+    opt.begin_step()
+    for name, spec in gradients.items():
+        lengths = [len(spec["rows"]), *case["tensors"][name][1:]]
+        opt.step_rows(name, spec["rows"], array(spec["values"], case, name, lengths))
+    opt.end_step()
 
 
 def slots(opt, name):
@@ -100,7 +112,7 @@ def within(reference):
 def test_float64_trajectory(case):
     opt, params = start(case)
     for step, gradients in enumerate(case["gradients"]):
-        opt.step({name: array(spec, case, name) for name, spec in gradients.items()})
+        advance(opt, case, gradients)
         for name, spec in case["params"][step].items():
             at, theirs = recorded(spec, case)
             wrong = complain(case, step, name, at, picked(params[name], at), theirs, within(theirs))
@@ -133,7 +145,7 @@ def test_float32_step(case):
                     values = recorded(spec, case)[1]
                     opt.set_state(name, slot, values.reshape(case["tensors"][name]))
         before = {name: p.copy() for name, p in params.items()}
-        opt.step({name: array(spec, case, name) for name, spec in gradients.items()})
+        advance(opt, case, gradients)
         for name, spec in case["params"][step].items():
             at, theirs = recorded(spec, case)
             old = picked(before[name], at).astype(np.float64)

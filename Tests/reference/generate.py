@@ -37,6 +37,7 @@ Format of a rule's or stage's file:
 An array is a list of numbers in row-major order, or, to keep the files small,
     {"lcg": seed, "count": n, "scale": s, "set": [[index, value], ...]}     see lcg() below
     {"at": [index, ...], "values": [number, ...]}     results only: the rest is not recorded
+    {"rows": [row, ...], "values": array}             gradients only: of some rows, by rvn_optimizer_step_rows
 Numbers read back exactly; "nan", "inf" and "-inf" are strings.
 
 near_threshold lists elements where the reference jumps (lion's sign) and its argument is within
@@ -218,6 +219,22 @@ def blocks(steps=4):
     return i
 
 
+def rows(steps=8):
+    """Gradients of some rows of a table: one of them more than once, one from the middle on, one
+    never; a call with all rows, and one of a row of zeros."""
+    named = [[2, 0, 2], [0], [3, 2, 2, 0, 2], [4, 3], [0, 2, 3, 4, 5], [4], [2, 0], [3, 3]][:steps]
+    i = Inputs()
+    table = [{"rows": at, "values": drawn(300 + t, 5 * len(at))} for t, at in enumerate(named)]
+    if steps > 5:
+        table[5]["values"] = [0.0] * 5
+    i.add("table", [6, 5], drawn(299, 30), table)
+    i.add("matrices", [3, 2, 2], drawn(298, 12), [])
+    for t, at in enumerate([[1], None, [2, 1], [1, 1]]):
+        if at:
+            i.gradients[t]["matrices"] = {"rows": at, "values": drawn(400 + t, 4 * len(at))}
+    return i
+
+
 def decaying(t):
     """The rate of the scheduled cases: exponential(0.1, factor=0.9)."""
     return 0.1 * 0.9**t
@@ -257,6 +274,16 @@ class Torch:
             flat = np.array(expand(spec)).astype(numpy_type)
             return torch.tensor(flat.reshape(inputs.shapes[name]), dtype=torch_type)
 
+        def gradient(spec, name):
+            if "rows" not in spec:
+                return tensor(spec, name)
+            shape = inputs.shapes[name]
+            values = np.array(expand(spec["values"])).astype(numpy_type).reshape(-1, *shape[1:])
+            where = torch.tensor([spec["rows"]])
+            return torch.sparse_coo_tensor(
+                where, torch.tensor(values), shape, check_invariants=True
+            )
+
         def flat(x):
             return x.detach().numpy().ravel().copy()
 
@@ -272,7 +299,7 @@ class Torch:
         params, states = [], []
         for step, gradients in enumerate(inputs.gradients):
             for name, p in tensors.items():
-                p.grad = tensor(gradients[name], name) if name in gradients else None
+                p.grad = gradient(gradients[name], name) if name in gradients else None
             given = [p for p in tensors.values() if p.grad is not None]
             optimizer.param_groups[0]["lr"] = rate(step)
             with torch.no_grad():
@@ -435,6 +462,7 @@ def sgd():
         decoupled(0.2, slots=m, lr=decaying, momentum=0.9),
     )
     source = f"p *= 1 - lr*weight_decay, then torch.optim.SGD, {TORCH}"
+    lazy = f"sgd(lr={DECAYING})", ref(lr=decaying)
     return [
         f64("defaults", "sgd()", ref(lr=1e-3), few()),
         f64("plain", *plain, edges(tinier=ZEROS)),
@@ -449,6 +477,8 @@ def sgd():
         f64("tensors without gradient", *damped, missing()),
         f64("more than a block", *nesterov, blocks()),
         f32("more than a block", *nesterov, blocks(1)),
+        f64("rows", *lazy, rows()),
+        f32("rows", *lazy, rows(4)),
     ]
 
 
@@ -473,6 +503,10 @@ def adagrad():
         f"adagrad(lr={DECAYING}, initial_accumulator_value=0, eps=1e-7, compat=optax)",
         other(decaying, 0.0, 1e-7),
     )
+    lazy = (
+        "adagrad(0.1, lr_decay=0.1, initial_accumulator_value=0.5)",
+        ref(lr=0.1, lr_decay=0.1, initial_accumulator_value=0.5),
+    )
     return [
         f64("defaults", *default, edges(tinier=ZEROS)),
         f32("defaults", *default, edges(tinier=HALVES)),
@@ -486,6 +520,8 @@ def adagrad():
         f32("optax", *like_optax, sizes(tiny_start=HALVES)),
         f64("optax from zero: no update where the sum is 0", *from_zero, sizes(tinier=ZEROS)),
         f32("optax from zero: no update where the sum is 0", *from_zero, few(8)),
+        f64("rows", *lazy, rows()),
+        f32("rows", *lazy, rows(4)),
     ]
 
 
@@ -557,6 +593,11 @@ def adam():
             functools.partial(optax.amsgrad, b2=0.9), 0.05, {"m": "mu", "v": "nu", "vmax": "nu_max"}
         ),
     )
+    # SparseAdam adds eps to sqrt(v) before the correction: the same where eps does not matter.
+    lazy = (
+        "adam(0.1, beta1=0.8, beta2=0.95, eps=1e-30)",
+        Torch(torch.optim.SparseAdam, ADAM, lr=0.1, betas=(0.8, 0.95), eps=1e-30),
+    )
     return [
         f64("defaults", *default, edges(tinier=ZEROS)),
         f32("defaults", *default, edges(tinier=HALVES)),
@@ -570,6 +611,8 @@ def adam():
         f32("optax, scheduled rate", *like_optax, few(8)),
         f64("optax, amsgrad", *optax_amsgrad, few()),
         f32("optax, amsgrad", *optax_amsgrad, few(8)),
+        f64("rows", *lazy, rows()),
+        f32("rows", *lazy, rows(4)),
     ]
 
 
@@ -738,6 +781,26 @@ def clip_value():
         f64("at the maximum, infinite gradients, momentum", *heavy, at),
         f64("more than a block", *unit, blocks(2)),
         f32("more than a block", *unit, blocks(1)),
+    ]
+
+
+@vectors("maximize", f"torch.optim, maximize=True, {TORCH}", kind="stage")
+def maximize():
+    m, av = {"m": "momentum_buffer"}, {"m": "exp_avg", "v": "exp_avg_sq"}
+    sgd = "maximize | sgd(0.1, momentum=0.9, weight_decay=0.1)"
+    sgd = sgd, Torch(
+        torch.optim.SGD, m, lr=0.1, momentum=0.9, weight_decay=0.1, maximize=True
+    )
+    adam = "maximize | adam(0.1, weight_decay=0.1)"
+    adam = adam, Torch(torch.optim.Adam, av, lr=0.1, weight_decay=0.1, maximize=True)
+    adamw = "maximize | adamw(0.1, weight_decay=0.1)"
+    adamw = adamw, Torch(torch.optim.AdamW, av, lr=0.1, weight_decay=0.1, maximize=True)
+    return [
+        f64("sgd", *sgd, few()),
+        f64("adam", *adam, few()),
+        f64("adamw", *adamw, few()),
+        f32("sgd", *sgd, few()),
+        f32("more than a block", *adamw, blocks(1)),
     ]
 
 
