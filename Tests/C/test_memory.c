@@ -183,7 +183,7 @@ static rvn_status bad_create(void) {
 }
 static rvn_status bad_add(void) { return add(opt, "w", data[0], NULL, N); }
 static rvn_status bad_step(void) { return rvn_optimizer_step(opt, NULL, NULL); }
-static rvn_status bad_override(void) { return rvn_optimizer_override(opt, "w", "adamw(1)"); }
+static rvn_status bad_override(void) { return rvn_optimizer_override(opt, "v", "adamw(1)"); }
 static rvn_status bad_rule(void) { return rvn_optimizer_override(opt, "w", "adamw(1, beta=2)"); }
 static rvn_status bad_set(void) { return rvn_optimizer_set(opt, "w:lr", -1); }
 static rvn_status bad_get(void) { return rvn_optimizer_get(opt, "w:rl", &(double){0}); }

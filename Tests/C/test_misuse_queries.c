@@ -69,7 +69,6 @@ static void keys(int ready) {
   if (ready) {
     REFUSES(rvn_optimizer_set(opt, "v:lr", 1), RVN_ERR_NAME, "'v'");
     REFUSES(rvn_optimizer_override(opt, "v", "lr=1"), RVN_ERR_NAME, "'v'");
-    REFUSES(rvn_optimizer_override(opt, "w", "adamw(1)"), RVN_ERR_STATE, "adamw");
   }
 }
 

@@ -25,7 +25,7 @@ extension Optimizer {
     if let grads, grads.count != tensors.count {
       throw .argument("grad_count is \(grads.count), but there are \(tensors.count) tensors")
     }
-    if plan != nil { return try preparedStep(grads, reporting) }
+    if plan != nil, !stale { return try preparedStep(grads, reporting) }
     return try preparing { () throws(RavineError) in try preparedStep(grads, reporting) }
   }
 

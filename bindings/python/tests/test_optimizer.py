@@ -90,8 +90,8 @@ def test_overrides() -> None:
         opt.override("tail.*", lr=1)
     with pytest.raises(rv.RecipeError):
         opt.override("body", "lrr=1")
-    with pytest.raises(rv.StateError):
-        opt.override("body", rv.adamw(0.1))
+    opt.override("body", rv.adamw(0.1))
+    assert opt.slots("body") == ["m", "v"]
     with pytest.raises(rv.UsageError):
         opt.override("body")
 
