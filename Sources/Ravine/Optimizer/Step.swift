@@ -188,7 +188,7 @@ extension Optimizer {
       all[i].gradType = all[i].givenType
       all[i].sum = nil
       all[i].first = 0
-      if all[i].grad != nil { try checkPart(all[i]) }
+      if open != nil, all[i].grad != nil { try checkPart(all[i]) }
       active = active || all[i].grad != nil
     }
     return active

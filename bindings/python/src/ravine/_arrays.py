@@ -157,13 +157,21 @@ class Ranges:
 
     def replace(self, name: str, old: Array, new: Array) -> None:
         """Other memory for a parameter; nothing changes if it overlaps another parameter."""
-        self._remove(old)
+        self.remove(old)
         found = self.find(address(new), new.nbytes)
         self._insert(name, old if found else new)
         if found:
             raise ArgumentError(_overlap(name, found))
 
-    def _remove(self, array: Array) -> None:
+    def add(self, name: str, array: Array) -> None:
+        """One parameter more."""
+        found = self.find(address(array), array.nbytes)
+        if found:
+            raise ArgumentError(_overlap(name, found))
+        self._insert(name, array)
+
+    def remove(self, array: Array) -> None:
+        """Forgets a parameter."""
         if array.nbytes:
             edge = bisect_left(self.edges, address(array))
             edge += edge & 1  # past the end of the neighbour before it

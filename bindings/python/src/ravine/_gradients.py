@@ -54,13 +54,16 @@ class Gradients:
     (`ndarray.resize` refuses, unless told `refcheck=False`). Nothing here keeps an array alive.
     """
 
-    __slots__ = ("index", "ranges", "pointers", "dtypes", "_shapes", "_refs", "_listed", "_lengths")
+    __slots__ = (
+        "index", "ranges", "pointers", "dtypes", "_names", "_shapes", "_refs", "_listed", "_lengths",
+    )  # fmt: skip
 
     def __init__(self, params: dict[str, Array]) -> None:
         index = {name: number for number, name in enumerate(params)}
         self.index = index
         self.ranges = Ranges(params)
         self.pointers = (c_void_p * len(index))()
+        self._names = list(index)
         self._shapes = [param.shape for param in params.values()]
         self.dtypes: list[np.dtype[Any]] = []
         self._refs: list[Callable[[], Array | None]] = [_nothing] * len(index)
@@ -69,8 +72,43 @@ class Gradients:
 
     @property
     def pointer(self) -> int:
-        """Where the pointers are; they stay there."""
+        """Where the pointers are; they stay there until a tensor is added."""
         return addressof(self.pointers)
+
+    def add(self, name: str, param: Array, dtype: np.dtype[Any]) -> None:
+        """One tensor more, with the next number."""
+        self.ranges.add(name, param)
+        pointers = (c_void_p * (len(self._names) + 1))(*self.pointers)
+        self.index[name] = len(self._names)
+        self._names.append(name)
+        self._shapes.append(param.shape)
+        self._refs.append(_nothing)
+        self.dtypes.append(dtype)
+        self.pointers = pointers
+        self._renamed()
+
+    def drop(self, name: str, param: Array) -> None:
+        """Takes back what `add` did last."""
+        self.remove(name, param)
+        for column in (self._names, self._shapes, self._refs, self.dtypes):
+            column.pop()
+        self.pointers = (c_void_p * len(self._names))(*self.pointers[: len(self._names)])
+        self._renamed()
+
+    def remove(self, name: str, param: Array) -> None:
+        """Forgets a tensor. The numbers of the others stay."""
+        number = self.index.pop(name)
+        self.ranges.remove(param)
+        self.pointers[number] = None
+        self._refs[number] = _nothing
+        self._renamed()
+
+    def _renamed(self) -> None:
+        index = self.index
+        self._listed = len(index) == len(self._names) and all(
+            name == str(number) for name, number in index.items()
+        )
+        self._lengths = _lengths(index)
 
     def take(self, grads: object) -> object:
         """Points at these gradients. What comes back keeps them alive: for the call, no longer."""
@@ -84,7 +122,7 @@ class Gradients:
                     return self._take_tree(grads)
                 if refs[number]() is not array or array is None:
                     self._accept(number, array)
-            if len(items) != len(refs):
+            if len(items) != len(index):
                 for name, number in index.items():
                     if name not in grads:
                         self._accept(number, None)
@@ -164,7 +202,7 @@ class Gradients:
 
     def check(self, number: int, array: Any) -> None:
         """Raises unless the array can be the gradient of that tensor."""
-        name = list(self.index)[number]
+        name = self._names[number]
         dtype, shape = self.dtypes[number], self._shapes[number]
         check_array(array, f"the gradient of {name!r}", "g", wanted=dtype.name)
         if array.dtype != dtype:
@@ -182,7 +220,7 @@ class Gradients:
         found = self.ranges.find(start, size)
         if found is not None:
             raise ArgumentError(
-                f"the gradient of {list(self.index)[number]!r} shares memory with parameter "
+                f"the gradient of {self._names[number]!r} shares memory with parameter "
                 f"{found!r}, which the step changes: g = g.copy()"
             )
 

@@ -41,6 +41,7 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_create": [c_char_p, POINTER(_handle)],
     "rvn_optimizer_create_with": [c_char_p, POINTER(layout.Options), POINTER(_handle)],
     "rvn_optimizer_add": [_handle, POINTER(layout.Tensor), POINTER(c_size_t)],
+    "rvn_optimizer_remove": [_handle, c_size_t],
     "rvn_optimizer_override": [_handle, c_char_p, c_char_p],
     "rvn_optimizer_prepare": [_handle],
     "rvn_optimizer_flush": [_handle, c_void_p],

@@ -10,7 +10,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from . import _layout as layout
-from ._arrays import Array, address, check_array, dtype_code, flatten
+from ._arrays import Array, address, as_dtype, check_array, dtype_code, flatten
 from ._errors import (
     ArgumentError,
     ElementTypeError,
@@ -83,16 +83,79 @@ class Optimizer(Parts):
         if not arrays:
             raise ArgumentError("params is empty: there is nothing to update")
         self._enter, self._leave = self._lock.acquire, self._lock.release
-        self._stepping = False
-        self._input = layout.StepInput(self._gradients.pointer, len(arrays))
-        self._given = byref(self._input)
-        self._input_with_loss = layout.StepInput(self._gradients.pointer, len(arrays), 0.0, 1)
+        self._stepping = self._stale = False
+        self._point()
         self._bound_with_loss = layout.StepInput(None, 0, 0.0, 1)
         self._report = layout.StepReport()
         self._told = byref(self._report)
         for number, name in enumerate(arrays):
             self._add(number, name)
         check(lib.rvn_optimizer_prepare(self._handle))
+
+    def _point(self) -> None:
+        """Makes the inputs of steps point at the gradients."""
+        pointer, count = self._gradients.pointer, len(self._gradients.pointers)
+        self._input = layout.StepInput(pointer, count)
+        self._given = byref(self._input)
+        self._input_with_loss = layout.StepInput(pointer, count, 0.0, 1)
+
+    def add(
+        self, name: str, array: Array, grad: Array | None = None, *, grad_dtype: object = None
+    ) -> None:
+        """One parameter more, also while training; it begins at its own step 0, the others go on.
+
+        name
+            One that no parameter has. Clauses of the recipe that match it hold for it.
+        array, grad, grad_dtype
+            As for `Optimizer`: the parameter, its bound gradient, and the dtype of its gradients.
+        """
+        encode(name, "a name")
+        if name in self._params:
+            raise ArgumentError(f"there is a parameter named {name!r} already")
+        check_array(array, f"parameter {name!r}", name.rpartition(".")[2], write=True)
+        if grad_dtype is not None:
+            dtype = as_dtype(grad_dtype, f"grad_dtype of {name!r}")
+        else:
+            dtype = array.dtype if grad is None else np.asarray(grad).dtype
+        with self._lock:
+            self._between_steps()
+            self._refuse_gradient(name, array)
+            self._gradients.add(name, array, dtype)
+            self._params[name] = array
+            if grad is not None:
+                self._bound[name] = grad
+            try:
+                self._add(self._gradients.index[name], name)
+            except RavineError:
+                del self._params[name]
+                self._bound.pop(name, None)
+                self._gradients.drop(name, array)
+                raise
+            finally:
+                self._point()
+            self._stale = True
+
+    def remove(self, name: str | int) -> None:
+        """Takes a parameter out and frees its state; the others go on, and the name is free again."""
+        number = self._number(name)
+        name = str(name)
+        with self._lock:
+            self._between_steps()
+            check(lib.rvn_optimizer_remove(self._open(), number))
+            self._gradients.remove(name, self._params.pop(name))
+            self._bound.pop(name, None)
+
+    def _refuse_gradient(self, name: str, array: Array) -> None:
+        for other, held in self._bound.items():
+            if other != name and np.may_share_memory(held, array):
+                raise ArgumentError(
+                    f"parameter {name!r} shares memory with the gradient of {other!r}"
+                )
+
+    def _between_steps(self) -> None:
+        self._open()
+        if self._stepping:
+            raise StateError("tensors come and go between steps, not within one")
 
     def _add(self, number: int, name: str) -> None:
         array = self._params[name]
@@ -242,11 +305,7 @@ class Optimizer(Parts):
         if array.shape != old.shape:
             raise ShapeError(f"parameter {name!r} has shape {old.shape}, the array {array.shape}")
         with self._lock:
-            for other, held in self._bound.items():
-                if other != name and np.may_share_memory(held, array):
-                    raise ArgumentError(
-                        f"parameter {name!r} shares memory with the gradient of {other!r}"
-                    )
+            self._refuse_gradient(name, array)
             ranges = self._gradients.ranges
             ranges.replace(name, old, array)
             try:

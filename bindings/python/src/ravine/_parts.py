@@ -22,10 +22,12 @@ _unpack = struct.Struct(layout.STEP_REPORT).unpack_from
 class Parts(Handle):
     """What an optimizer can do with less than all gradients at once."""
 
-    __slots__ = ("_params", "_gradients")
+    __slots__ = ("_params", "_gradients", "_stale")
 
     _params: dict[str, Array]
     _gradients: Gradients
+    _stale: bool
+    """Whether a tensor was added since the plan was made."""
 
     def step_rows(self, name: str | int, rows: object, grads: Array) -> StepReport:
         """One update of some rows of a tensor, such as those of an embedding that a batch used.
@@ -81,6 +83,9 @@ class Parts(Handle):
         number = self._gradients.index.get(str(name))
         if number is None:
             raise self._gradients.unknown(str(name))
+        if self._stale:
+            self._call(lib.rvn_optimizer_prepare)
+            self._stale = False
         return number
 
     def _check_part(self, number: int, name: str, grad: Any, shape: tuple[int, ...]) -> None:
