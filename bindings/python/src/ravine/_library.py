@@ -50,7 +50,12 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_end_step": [_handle, POINTER(layout.StepReport)],
     "rvn_optimizer_step_tensor": [_handle, c_size_t, c_void_p, POINTER(layout.StepReport)],
     "rvn_optimizer_step_rows": [
-        _handle, c_size_t, c_void_p, c_size_t, c_void_p, POINTER(layout.StepReport),
+        _handle,
+        c_size_t,
+        c_void_p,
+        c_size_t,
+        c_void_p,
+        POINTER(layout.StepReport),
     ],
     "rvn_optimizer_get": [_handle, c_char_p, POINTER(c_double)],
     "rvn_optimizer_set": [_handle, c_char_p, c_double],

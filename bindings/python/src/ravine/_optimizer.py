@@ -262,7 +262,9 @@ class Optimizer(Parts):
             stepped = slot is not None and self.steps(name) > 0
             found[name] = self.state(name)[slot] if slot and stepped else param.copy()
         if not kept:
-            raise StateError("the recipe keeps no average: write | ema(0.999) or | swa behind its rule")
+            raise StateError(
+                "the recipe keeps no average: write | ema(0.999) or | swa behind its rule"
+            )
         return found
 
     def steps(self, name: str | int) -> int:
