@@ -376,9 +376,10 @@ rvn_status rvn_optimizer_step_tensor(rvn_optimizer *opt, size_t index, const voi
  * the parts: the norms over all of them, of those parts that were given a report themselves; skipped
  * is 3 if there was no part.
  * A recipe whose stages measure all gradients before any tensor is stepped (clip_norm, finite_guard
- * that skips or fails) cannot be stepped in parts: begin_step is UNSUPPORTED and names the stage.
- * Rules that measure each tensor by itself (lamb) can. While a step is open, save, load, add and
- * remove are STATE.
+ * that skips or fails, a dynamic unscale) cannot be stepped in parts: begin_step is UNSUPPORTED and
+ * names the stage. So it is, also for a tensor or for rows alone, with one that accumulates.
+ * Rules that measure each tensor by itself (lamb) can. While a step is open, save, load, flush, add
+ * and remove are STATE.
  * Errors: STATE (begin: a step is open; end: none is; a part: its tensor was stepped already),
  * UNSUPPORTED, ARGUMENT (a schedule that ends or leaves its range), those of prepare. */
 rvn_status rvn_optimizer_begin_step(rvn_optimizer *opt);
@@ -401,8 +402,8 @@ rvn_status rvn_optimizer_end_step(rvn_optimizer *opt, rvn_step_report *report);
  *   - Weight decay acts on the named rows only. Momentum of the others waits, where torch's sparse
  *     SGD moves on all rows that ever had a gradient.
  *   - Clauses, types and the report are as ever; nonfinite counts elements of the summed rows.
- * Not possible, and UNSUPPORTED: rules that measure the whole tensor (lamb), and stages behind the
- * rule that follow all parameters at each step (ema, lookahead).
+ * Not possible, and UNSUPPORTED: rules and stages that measure the whole tensor (lamb, cautious),
+ * stages that follow all parameters at each step (ema, lookahead), and accumulate.
  * count = 0, or a frozen tensor, is no gradient (skipped = 3). The library keeps memory for the
  * gathered rows: the first call, and one with more rows or more elements than any before,
  * allocates; others do not.

@@ -258,6 +258,7 @@ static void misuse(void) {
   REFUSES(rvn_optimizer_save(opt, "/dev/null"), RVN_ERR_STATE, "end_step");
   REFUSES(rvn_optimizer_load(opt, "/dev/null"), RVN_ERR_STATE, "end_step");
   REFUSES(rvn_optimizer_remove(opt, 1), RVN_ERR_STATE, "end_step");
+  REFUSES(rvn_optimizer_flush(opt, NULL), RVN_ERR_STATE, "end_step");
   REFUSES(add(opt, "late", small, NULL, 3), RVN_ERR_STATE, "end_step");
   REFUSES(rvn_optimizer_end_step(opt, &bad), RVN_ERR_ARGUMENT, "rvn_step_report");
   CHECK_OK(rvn_optimizer_step_rows(opt, 0, good, 2, grads, &r));
@@ -275,6 +276,7 @@ static void misuse(void) {
 /* What measures over all, or follows all, is refused with its name. */
 static void unsupported(void) {
   static const struct { const char *recipe, *begin, *rows; } table_of[] = {
+      {"unscale | sgd", "unscale", NULL}, {"unscale(8, dynamic=0) | sgd", NULL, NULL},
       {"clip_norm(1) | sgd", "clip_norm", NULL}, {"finite_guard | sgd", "finite_guard", NULL},
       {"clip_value(1) | clip_norm(1) | clip_norm(2) | sgd", "clip_norm ", NULL},
       {"sgd | ema(0.9)", NULL, "ema"}, {"sgd | lookahead", NULL, "lookahead"}, {"lamb", NULL, "lamb"},
@@ -297,6 +299,23 @@ static void unsupported(void) {
   }
 }
 
+/* What is accumulated is of whole calls. */
+static void accumulating(void) {
+  static const int64_t rows[] = {1};
+  const void *one = whole;
+  rvn_step_input in = {sizeof in, &one, 1, 0, 0, 0};
+  rvn_optimizer *opt = create("accumulate(2) | sgd");
+  rvn_step_report r = blank();
+  NOTE("accumulating");
+  CHECK_OK(add_table(opt, table, RVN_F32, 0));
+  CHECK_OK(rvn_optimizer_step(opt, &in, &r)), CHECK(r.skipped == 2);
+  REFUSES(rvn_optimizer_begin_step(opt), RVN_ERR_UNSUPPORTED, "accumulate adds up");
+  REFUSES(rvn_optimizer_step_tensor(opt, 0, whole, &r), RVN_ERR_UNSUPPORTED, "accumulate adds up");
+  REFUSES(rvn_optimizer_step_rows(opt, 0, rows, 1, grads, &r), RVN_ERR_UNSUPPORTED, "accumulate adds up");
+  CHECK_OK(rvn_optimizer_step(opt, &in, &r)), CHECK(r.skipped == 0 && r.step == 1);
+  rvn_optimizer_destroy(opt);
+}
+
 int main(void) {
   fill_random(grads, NAMED * LENGTH, 1), fill_random(whole, COUNT, 1), fill_random(small_grad, 3, 1);
   all_rows(1), all_rows(3);
@@ -307,5 +326,6 @@ int main(void) {
   counting();
   misuse();
   unsupported();
+  accumulating();
   return finish();
 }

@@ -202,6 +202,33 @@ static void checkpoints(void) {
   rvn_optimizer_destroy(opt), rvn_optimizer_destroy(fresh);
 }
 
+/* Within a window of accumulation: who stays keeps what was added, who comes has nothing yet. */
+static void windows(void) {
+  const char *recipe = "unscale(4) | accumulate(3) | adam(0.1)";
+  rvn_optimizer *opt = make(recipe), *one = create(recipe);
+  double scale;
+  NOTE("windows");
+  fill_random(a, N, 1), memcpy(x, a, sizeof a), fill_random(b, N, 1), memcpy(y, b, sizeof b);
+  CHECK_OK(add(opt, "gone", c, NULL, N)), CHECK_OK(add(opt, "w", a, NULL, N));
+  CHECK_OK(add(one, "w", x, NULL, N));
+  CHECK_OK(rvn_optimizer_set(opt, "unscale.scale", 8)), CHECK_OK(rvn_optimizer_set(one, "unscale.scale", 8));
+  step(opt, 2, g[0], g[1], NULL), step(one, 1, g[1], NULL, NULL);
+  CHECK_OK(rvn_optimizer_set(opt, "unscale.scale", 2)), CHECK_OK(rvn_optimizer_set(one, "unscale.scale", 2));
+  CHECK_OK(rvn_optimizer_remove(opt, 0)), CHECK_OK(add(opt, "v", b, NULL, N));
+  step(opt, 3, NULL, g[2], g[3]), step(one, 1, g[2], NULL, NULL);
+  CHECK_OK(rvn_optimizer_set(opt, "amsgrad", 1)), CHECK_OK(rvn_optimizer_set(one, "amsgrad", 1));
+  step(opt, 3, NULL, g[0], g[1]), step(one, 1, g[0], NULL, NULL);
+  CHECK_BYTES(a, x, sizeof a), CHECK(memcmp(b, y, sizeof b) != 0);
+  CHECK(steps(opt, 1) == 1 && steps(opt, 2) == 1);
+  CHECK_OK(rvn_optimizer_get(opt, "unscale.scale", &scale)), CHECK(scale == 2);
+  step(opt, 3, NULL, g[0], NULL), step(one, 1, g[0], NULL, NULL);
+  CHECK_OK(add(opt, "more", c, NULL, SMALL));
+  CHECK_OK(rvn_optimizer_flush(opt, NULL)), CHECK_OK(rvn_optimizer_flush(one, NULL)); /* makes the plan anew */
+  CHECK_BYTES(a, x, sizeof a);
+  rvn_optimizer_destroy(opt), rvn_optimizer_destroy(one);
+  failing_done(&host);
+}
+
 /* ---- the n-th allocation fails ---- */
 
 static rvn_optimizer *opt;
@@ -291,6 +318,7 @@ int main(void) {
   many();
   changes(SMALL), changes(N);
   checkpoints();
+  windows();
   failing_allocations(0), failing_allocations(1);
   remove(path), rmdir(folder);
   return finish();

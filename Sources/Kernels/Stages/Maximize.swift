@@ -14,8 +14,7 @@ struct Maximize<T: Scalar>: DeclaredStage {
       parameters: [])
   }
 
-  static func facts(_ h: Hyper) -> StageFacts { StageFacts(scales: true) }
-  static func conclude(_ h: Hyper, _ measured: Double) -> Verdict { .scale(-1) }
+  static func facts(_ h: Hyper) -> StageFacts { StageFacts(scales: true, factor: -1) }
   #endif
 
   struct Hyper {}

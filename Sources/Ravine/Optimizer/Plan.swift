@@ -188,13 +188,7 @@ final class Plan {
       scaled = true
     }
     if facts.settles { phases.append(Phase(kind: .settle, number: phases.count, stage: k)) }
-    guard let measurement = facts.measures else {
-      let entry = catalog.stages[work.pointee.row], hyper = groupWork[0].hyper(of: work.pointee)
-      if facts.scales, case .scale(let factor) = entry.conclude(hyper, 0) {
-        work.pointee.factor = factor  // nothing has to be known first
-      }
-      return
-    }
+    guard let measurement = facts.measures else { return }
     if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
     work.pointee.measurement = measurement.rawValue
     work.pointee.phase = phases.count - 1

@@ -86,7 +86,8 @@ extension Optimizer {
     do throws(RavineError) {
       let buffers = try Buffers.make(new, tensors, options)
       let tables = try makeState(new, buffers.heap)
-      let numbers = try self.scalars ?? Scalars(recipe, heap)
+      var numbers = scalars
+      if numbers == nil { numbers = try Scalars(recipe, heap) }
       try checkMemory()
       adopt(new, buffers, tables)
       scalars = numbers
