@@ -73,6 +73,11 @@ static void f_range(void) {
   status = rvn_range_test(opt, f_one, NULL, &few, &result);
 }
 static void f_report(void) { report.struct_size = sizeof report, status = rvn_optimizer_step(opt, NULL, &report); }
+static const int64_t rows[] = {3, 1, 3};
+static void f_rows(void) { status = rvn_optimizer_step_rows(opt, 0, rows, 3, g, &report); }
+static void f_tensor(void) { report.struct_size = sizeof report, status = rvn_optimizer_step_tensor(opt, 0, g, &report); }
+static void f_grow(void) { status = rvn_optimizer_override(opt, "w", "amsgrad=1"); }
+static void f_remove(void) { status = rvn_optimizer_remove(opt, 0); }
 static void f_override(void) { status = rvn_optimizer_override(opt, "w, @size>5", "lr=cosine(1, 2, 3)"); }
 static void f_set(void) { status = rvn_optimizer_set(opt, "h:clip_value.max", 2); }
 static void f_get(void) { status = rvn_optimizer_get(opt, "h:lr", values); }
@@ -122,7 +127,8 @@ int main(void) {
   static const struct { const char *name; void (*f)(void); } calls[] = {
       F(entry), F(parameter), F(slot), F(broken), F(create), F(add), F(taken), F(plan), F(override),
       F(set), F(prepare), F(step), F(metric), F(report), F(range), F(plan), F(set), F(get), F(recipe), F(bind), F(read),
-      F(write), F(slots), F(save), F(load), F(load_with), F(no_file), F(override), F(step), F(schedule),
+      F(write), F(slots), F(save), F(load), F(load_with), F(no_file), F(override), F(step),
+      F(tensor), F(rows), F(grow), F(step), F(remove), F(step), F(schedule),
       F(values), F(form), F(release), F(destroy), F(shutdown)};
   unsigned char *memory = mmap(NULL, STACK + 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   size_t i, most = 0, page = (size_t)sysconf(_SC_PAGESIZE);

@@ -12,8 +12,9 @@ struct Adagrad<T: Scalar>: LaneRule {
         """,
       reference: "Duchi, Hazan & Singer 2011; torch.optim.Adagrad; optax.adagrad",
       difference: """
-        Same as torch.optim.Adagrad; compat=optax puts eps inside the root. optax starts the sum at \
-        0.1 with eps 1e-7: write initial_accumulator_value=0.1, eps=1e-7.
+        Same as torch.optim.Adagrad, on rows as with its sparse gradients; compat=optax puts eps \
+        inside the root. optax starts the sum at 0.1 with eps 1e-7: write \
+        initial_accumulator_value=0.1, eps=1e-7.
         """,
       parameters: [
         .lr(0.01),

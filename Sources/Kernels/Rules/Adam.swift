@@ -16,7 +16,7 @@ struct Adam<T: Scalar>: LaneRule {
       difference: """
         Same as torch.optim.Adam and optax.adam. AMSGrad: torch keeps the maximum of v \
         (compat=torch), optax that of vhat (compat=optax). Keras puts eps beside sqrt(v) before \
-        the correction.
+        the correction; so does torch.optim.SparseAdam, which is otherwise this rule on rows.
         """,
       parameters: [
         .lr(1e-3), .beta1(0.9), .beta2(0.999), .eps(1e-8), .weightDecayCoupled(0), .amsgrad,

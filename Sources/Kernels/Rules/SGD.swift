@@ -13,7 +13,8 @@ struct SGD<T: Scalar>: LaneRule {
       reference: "Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013; torch.optim.SGD",
       difference: """
         Same as torch.optim.SGD, its undamped first step included. lr stays outside m, so a new lr \
-        acts at once (Keras has it inside). optax.sgd(nesterov) is the same at constant lr.
+        acts at once (Keras has it inside). optax.sgd(nesterov) is the same at constant lr. \
+        On rows without momentum it is torch's with sparse gradients; with it, rows that are not named wait.
         """,
       parameters: [
         .lr(1e-3), .momentum(0),
