@@ -212,9 +212,8 @@ void rvn_optimizer_destroy(rvn_optimizer *opt);
  * that stages keep: "unscale.scale" is the loss scale of the next call, "unscale.good" the calls
  * without overflow since it changed. set "unscale.scale" changes it at once.
  * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (unknown key: the nearest is
- * told), RECIPE (a malformed pattern), CALLBACK (a schedule of the host failed), STATE (the change would need other state than was
- * prepared). */
- * told), RECIPE (a malformed pattern), STATE (what a state starts at was changed), MEMORY. */
+ * told), RECIPE (a malformed pattern), CALLBACK (a schedule of the host failed), STATE (what a state
+ * starts at was changed), MEMORY. */
 rvn_status rvn_optimizer_get(rvn_optimizer *opt, const char *key, double *value);
 rvn_status rvn_optimizer_set(rvn_optimizer *opt, const char *key, double value);
 

@@ -6,6 +6,7 @@ and reports are the same (NaNs made alike). properties.py derives the recipes fr
 runs them, here and in processes with another environment.
 """
 
+import re
 import concurrent.futures
 import functools
 import itertools
@@ -831,6 +832,7 @@ def test_a_failing_call_changes_nothing(folder, recipe, calls):
             opt.save(path)
             at_save = dict(counts), step
             continue
+        plan = opt.plan()
         call = may_fail(kind, number, path)
         try:
             result = call(opt)
@@ -857,6 +859,10 @@ def test_a_failing_call_changes_nothing(folder, recipe, calls):
             assert opt.get("lr") == (0.0, 0.001, 0.25)[number % 3]
         elif kind == "counter":
             counts[list(SHAPES)[number % 4]] = number
+        elif kind == "replace":
+            n = list(SHAPES)[number % 4]
+            if rule(opt.plan(), n) != rule(plan, n):
+                counts[n] = 0  # another rule begins anew
         elif kind == "load":
             counts, step = (
                 (dict(at_save[0]), at_save[1]) if at_save else (dict.fromkeys(SHAPES, 0), 0)
@@ -867,6 +873,11 @@ def test_a_failing_call_changes_nothing(folder, recipe, calls):
 
 def line(plan, name):
     return next(text for text in plan.splitlines() if text.startswith(f"{name} "))
+
+
+def rule(plan, name):
+    """The name of a tensor's rule, or "frozen"."""
+    return re.split(r"[(:;\s]+", line(plan, name).split("]", 1)[1].partition(": ")[2])[0]
 
 
 # ---- another environment -------------------------------------------------------------------------

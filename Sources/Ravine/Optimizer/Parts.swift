@@ -83,10 +83,22 @@ extension Optimizer {
   func checkParts(_ plan: Plan, always: Bool = false) throws(RavineError) {
     guard open != nil || always else { return }
     try checkAlone(plan)
+    try checkRules(plan)
     for k in 0..<plan.stageCount where plan.stageWork[k].measurement >= 0 {
       throw RavineError(
         RVN_ERR_UNSUPPORTED,
         "\(try stageName(k, in: recipe.stages)) measures the gradients of all tensors before any is stepped, so a step with it cannot be made in parts: give all gradients to one rvn_optimizer_step"
+      )
+    }
+  }
+
+  private func checkRules(_ plan: Plan) throws(RavineError) {
+    for row in 0..<plan.catalog.rules.count where plan.measures(row) {
+      let entry = plan.catalog.rules[row]
+      if entry.shared == nil { continue }
+      throw RavineError(
+        RVN_ERR_UNSUPPORTED,
+        "\(entry.declaration.name) measures all its tensors together, so a step with it cannot be made in parts: give all gradients to one rvn_optimizer_step"
       )
     }
   }

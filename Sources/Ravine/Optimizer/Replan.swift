@@ -26,14 +26,14 @@ extension Optimizer {
 
   /// Does what needs a prepared optimizer; if that fails, one that was not prepared is not.
   func preparing<Result>(_ body: () throws(RavineError) -> Result) throws(RavineError) -> Result {
-    let fresh = plan == nil, mark = heap.mark(), numbers = scalars
+    let fresh = plan == nil, mark = heap.mark()
     do throws(RavineError) {
       try prepare()
       return try body()
     } catch {
       if fresh {
         forgetPlan()
-        scalars = numbers
+        scalars = nil
         heap.release(to: mark)
       }
       throw error
@@ -67,7 +67,7 @@ extension Optimizer {
       try checkMemory()
       adopt(new, next, reactions)
     } else {
-      try rebuild(new)
+      try rebuild(new, next)
       recipe = next
       self.reactions = reactions
     }
@@ -81,15 +81,18 @@ extension Optimizer {
     return true
   }
 
-  private func rebuild(_ new: Plan) throws(RavineError) {
+  private func rebuild(_ new: Plan, _ next: Recipe) throws(RavineError) {
     let mark = heap.mark()
     do throws(RavineError) {
       let buffers = try Buffers.make(new, tensors, options)
       let tables = try makeState(new, buffers.heap)
-      var numbers = scalars
-      if numbers == nil { numbers = try Scalars(recipe, heap) }
+      let numbers = try Scalars(next, heap)
       try checkMemory()
       adopt(new, buffers, tables)
+      if let old = scalars {
+        numbers.keep(old)
+        heap.free(old.values)
+      }
       scalars = numbers
     } catch {
       heap.release(to: mark)
@@ -221,6 +224,9 @@ extension Optimizer {
     live -= 1
     tensors[index] = Tensor.removed
     stale = plan != nil
-    if live == 0 { forgetPlan() }
+    guard live == 0 else { return }
+    forgetPlan()
+    heap.free(scalars?.values)
+    scalars = nil
   }
 }

@@ -45,6 +45,13 @@ struct Scalars {
     pending + (rulePlaces.first { $0.row == row }?.place ?? 0)
   }
 
+  /// Goes on with the numbers that had the same names.
+  func keep(_ old: Scalars) {
+    for k in 0..<names.count {
+      if let j = old.names.firstIndex(of: names[k]) { values[k] = old.values[j] }
+    }
+  }
+
   func begin() { pending.update(from: values, count: names.count) }
   func commit() { values.update(from: pending, count: names.count) }
 }
