@@ -6,7 +6,6 @@ and reports are the same (NaNs made alike). properties.py derives the recipes fr
 runs them, here and in processes with another environment.
 """
 
-import re
 import concurrent.futures
 import functools
 import itertools
@@ -14,6 +13,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
