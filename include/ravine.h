@@ -401,7 +401,7 @@ rvn_status rvn_optimizer_end_step(rvn_optimizer *opt, rvn_step_report *report);
  *   - Weight decay acts on the named rows only. Momentum of the others waits, where torch's sparse
  *     SGD moves on all rows that ever had a gradient.
  *   - Clauses, types and the report are as ever; nonfinite counts elements of the summed rows.
- * Not possible, and UNSUPPORTED: rules and stages that measure the whole tensor (lamb, cautious),
+ * Not possible, and UNSUPPORTED: rules and stages that measure the whole tensor (lamb, cautious, clip_unit),
  * stages that follow all parameters at each step (ema, lookahead), and accumulate.
  * count = 0, or a frozen tensor, is no gradient (skipped = 3). The library keeps memory for the
  * gathered rows: the first call, and one with more rows or more elements than any before,

@@ -160,7 +160,7 @@ static void types(void) {
 /* A step in parts leaves the bytes of one whole step, and counts once. */
 static void parts(void) {
   static const char *recipes[] = {"adamw(linear(0.1, 0, steps=9)) | ema(0.9)", "lamb(0.1); s*: sgd(1)",
-                                  "clip_value(0.5) | adam(0.1, amsgrad=1) | lookahead(2)",
+                                  "clip_unit(0.01) | adam(0.1, amsgrad=1) | lookahead(2)",
                                   "finite_guard(zero) | rmsprop(0.1); table: frozen"};
   static float a[COUNT], b[COUNT], c[3], d[3];
   int i, s;
@@ -276,6 +276,7 @@ static void misuse(void) {
 /* What measures over all, or follows all, is refused with its name. */
 static void unsupported(void) {
   static const struct { const char *recipe, *begin, *rows; } table_of[] = {
+      {"clip_unit | sgd", NULL, "clip_unit"}, {"centralize | sgd", NULL, "centralize"},
       {"prodigy", "prodigy measures all", "prodigy"}, {"unscale | sgd", "unscale", NULL}, {"unscale(8, dynamic=0) | sgd", NULL, NULL},
       {"clip_norm(1) | sgd", "clip_norm", NULL}, {"finite_guard | sgd", "finite_guard", NULL},
       {"clip_value(1) | clip_norm(1) | clip_norm(2) | sgd", "clip_norm ", NULL},

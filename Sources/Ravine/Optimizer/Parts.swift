@@ -65,9 +65,19 @@ extension Optimizer {
       tensors[index].gradType = tensor.givenType
       tensors[index].sum = nil
       tensors[index].first = 0
-      buffers.aim(at: tensors.base.unsafelyUnwrapped + index)
+      aim(buffers, plan, at: index)
       return try apply(plan, buffers, active: tensors[index].grad != nil, reporting)
     }
+  }
+
+  /// What is kept for units is found by the place of a tensor among all.
+  private func aim(_ buffers: Buffers, _ plan: Plan, at index: Int) {
+    guard plan.unitStages > 0 else {
+      buffers.aim(at: tensors.base.unsafelyUnwrapped + index)
+      return
+    }
+    buffers.aim()
+    for i in 0..<tensors.count where i != index { tensors[i].grad = nil }
   }
 
   static var stepIsOpen: RavineError {

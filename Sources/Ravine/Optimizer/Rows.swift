@@ -197,6 +197,12 @@ extension Optimizer {
         "\(entry.declaration.name) measures the whole of '\(tensor.text)' at each step, which some of its rows do not tell: give it another rule by a clause, such as adam or adagrad"
       )
     }
+    for k in 0..<plan.before where plan.stageWork[k].units >= 0 {
+      throw RavineError(
+        RVN_ERR_UNSUPPORTED,
+        "\(try stageName(k, in: recipe.stages)) measures units of the whole of '\(tensor.text)', which some of its rows do not tell: use it with rvn_optimizer_step"
+      )
+    }
     for phase in plan.phases where phase.kind == .settle {
       throw RavineError(
         RVN_ERR_UNSUPPORTED,
