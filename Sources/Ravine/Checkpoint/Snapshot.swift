@@ -76,6 +76,7 @@ extension Optimizer {
     step = snapshot.step
     skips = snapshot.skips
     poisoned = false
+    open = nil
     adopt(snapshot.plan, snapshot.recipe, snapshot.reactions)
     adopt(snapshot.states)
   }

@@ -25,6 +25,8 @@ public final class Optimizer {
   public internal(set) var step: UInt64 = 0
   /// Calls since the last step whose gradients were accumulated.
   var accumulated: UInt64 = 0
+  /// Range tests that run.
+  var tests = 0
   /// Numbers of stages and rules; made by prepare.
   var scalars: Scalars?
   /// The step that is being made in parts, and how many there were.
@@ -67,6 +69,7 @@ public final class Optimizer {
 
   public func add(_ description: TensorDescription) throws(RavineError) -> Int {
     try checkClosed()
+    try checkFixed()
     let tensor = try description.checked(heap)
     do throws(RavineError) {
       // So that sums over all tensors cannot overflow.

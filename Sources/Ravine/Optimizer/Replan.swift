@@ -59,6 +59,13 @@ extension Optimizer {
       recipe, tensors, options.allocator, checked: plan == nil ? 0 : recipe.clauses.count)
   }
 
+  /// What a range test is to put back must not be replaced.
+  func checkFixed() throws(RavineError) {
+    guard tests == 0 else {
+      throw .state("a range test is running: tensors, rules and the size of state stay as they are")
+    }
+  }
+
   /// Takes a recipe, whose first `checked` clauses need not match a tensor. State that fits it stays,
   /// other state begins anew; if memory for it fails, nothing has changed.
   func take(_ next: Recipe, checked: Int, _ reactions: [Reaction]) throws(RavineError) {
@@ -67,6 +74,7 @@ extension Optimizer {
       try checkMemory()
       adopt(new, next, reactions)
     } else {
+      try checkFixed()
       try rebuild(new, next)
       recipe = next
       self.reactions = reactions
@@ -216,6 +224,7 @@ extension Optimizer {
   /// Takes a tensor out. Its index is not given out again; its name is free.
   public func remove(_ index: Int) throws(RavineError) {
     try checkClosed()
+    try checkFixed()
     let tensor = try self.tensor(index)
     releaseState(index) { _, _ in false }
     names.remove(index)

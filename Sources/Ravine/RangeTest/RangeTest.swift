@@ -79,16 +79,21 @@ public final class RangeTest {
       let recipe = optimizer.recipe
       let own = try rate(recipe.rule.values[0], optimizer.step)
       let snapshot = try optimizer.snapshot()
-      let plan = try Plan.make(recipe, optimizer.tensors, optimizer.allocator)
+      let plan = try Plan.make(
+        recipe, optimizer.tensors, optimizer.allocator, checked: recipe.clauses.count)
       let test = RangeTest(optimizer, options, heap, snapshot, own, plan, memory)
       for i in 0..<options.steps { memory[i] = test.rate(i) }
       try checkMemory()
+      optimizer.tests += 1
       return test
     }
   }
 
   /// Puts everything back; the measurements stay.
-  public func end() { optimizer.restore(snapshot) }
+  public func end() {
+    optimizer.restore(snapshot)
+    optimizer.tests -= 1
+  }
 
   private func rate(_ i: Int) -> Double {
     let p = Double(i) / Double(options.steps - 1)
@@ -104,7 +109,7 @@ public final class RangeTest {
   /// Sets the rate of the next step, and returns it. What the step before set otherwise is undone.
   public func prepareStep() throws(RavineError) -> Double {
     let recipe = try recipe(at: rates[count])
-    try plan.update(recipe)
+    _ = try plan.update(recipe)
     try checkMemory()
     optimizer.adopt(plan, recipe, snapshot.reactions)
     return rates[count]
