@@ -617,6 +617,114 @@ rvn_status rvn_sampler_seek(rvn_sampler *sampler, uint64_t epoch, uint64_t posit
 /* NULL is fine. */
 void rvn_sampler_destroy(rvn_sampler *sampler);
 
+/* ---- gradient health ------------------------------------------------------------------------------- */
+
+/* A monitor takes arrays of a training by name and kind, and says what is wrong, where, how that is
+ * known and what to try:
+ *
+ *     rvn_monitor *m;
+ *     rvn_monitor_create(NULL, &m);
+ *     for (...) {
+ *       int64_t shape[] = {64, 10};
+ *       rvn_record r = {sizeof r, "fc1.weight", gw, shape, RVN_F32, 2, RVN_KIND_GRADIENT, 0, 1, -1};
+ *       rvn_monitor_record(m, &r);  ...one for each array...
+ *       rvn_monitor_end_step(m, &loss);
+ *     }
+ *     rvn_monitor_report(m, text, sizeof text, NULL);
+ *     rvn_monitor_destroy(m);
+ *
+ * docs/health.md explains each finding. Verdicts do not depend on the scale of the loss, the order of
+ * tensors or their type. Nothing that is recorded is changed or kept, but for 512 elements of each
+ * gradient, weight and update. Memory: about 9 KB for each array, 5 bytes for each unit of an
+ * activation or a bias, 8 for each time of a sequence. Once a name was recorded, recording it again
+ * and ending steps allocate nothing (a longer sequence excepted). */
+typedef struct rvn_monitor rvn_monitor;
+
+/* What an array is. */
+#define RVN_KIND_GRADIENT 1   /* of the loss, before any clipping */
+#define RVN_KIND_ACTIVATION 2 /* the output of a layer: [samples..., units] */
+#define RVN_KIND_WEIGHT 3     /* parameters, before the step */
+#define RVN_KIND_UPDATE 4     /* what is taken from them, as computed, not as rounded */
+#define RVN_KIND_LOSS 5       /* the loss, or one for each sample: their mean counts */
+
+typedef struct rvn_record {
+  size_t struct_size;   /* = sizeof(rvn_record) */
+  const char *name;     /* 1 to 255 bytes of UTF-8 without control characters; copied. Arrays that
+                           belong together share a name: the gradient, weight and update of a
+                           tensor; the output of a layer and its gradient */
+  const void *data;     /* a contiguous array in row-major order; read during the call */
+  const int64_t *shape; /* rank lengths; may be NULL if rank is 0 */
+  int32_t dtype;        /* RVN_F32, RVN_F64, RVN_BF16 or RVN_F16 */
+  int32_t rank;         /* 0 to 8 */
+  int32_t kind;         /* RVN_KIND_... */
+  int32_t reserved;     /* 0 */
+  int64_t depth;        /* which layer, counted from the input, 0 to 1,000,000; -1: not said */
+  int64_t time;         /* which step of a sequence, below 2^20, for gradients and activations of a
+                           recurrent state: one record for each time; -1: none */
+} rvn_record;
+
+struct rvn_options; /* at the end of this header */
+
+/* Creates a monitor. Of the options (NULL: none) only the allocator is used. On success *out is the
+ * handle, to be given to rvn_monitor_destroy. On failure *out is NULL. Errors: ARGUMENT, MEMORY. */
+rvn_status rvn_monitor_create(const struct rvn_options *options, rvn_monitor **out);
+
+/* Takes an array of the step in progress, in any order. An array without elements is fine. The
+ * number of samples of an activation, and whatever has a time, may change from step to step; the
+ * rank and the last axis may not, nor any other array.
+ * Errors, after which the monitor is as before: ARGUMENT (NULL, unknown kind, depth or time out of
+ * range or other than before), NAME, TYPE, SHAPE (not as before), STATE (recorded already in this
+ * step), MEMORY. */
+rvn_status rvn_monitor_record(rvn_monitor *monitor, const rvn_record *record);
+
+/* Ends the step; *loss is its loss (NULL: none, or recorded). NaN and infinity are findings.
+ * Errors: STATE (nothing was recorded since the last step ended, or the loss was recorded already). */
+rvn_status rvn_monitor_end_step(rvn_monitor *monitor, const double *loss);
+
+/* The report as text for a terminal, the worst first: a few dozen lines however many arrays there
+ * are. Changes nothing. Text out as in rvn_optimizer_recipe. Errors: ARGUMENT, MEMORY. */
+rvn_status rvn_monitor_report(rvn_monitor *monitor, char *buf, size_t cap, size_t *needed);
+
+/* The same as JSON: {"schema": "ravine.health", "version": 1, "steps", "findings": [{"code",
+ * "severity": "note" | "warn" | "severe", "title", "where", "value", "limit", "limit_name", "window"
+ * (steps), "evidence", "advice", "source", "measured": {...}, "place_count", "places": [{"name",
+ * "depth", "value"}]}], "not_judged": [{"code", "needs"}], "summary": {...}, "recorder": {"event",
+ * "steps": [...]}, "limits": [{"name", "value", "default", "summary", "source"}], "text": [lines]}.
+ * A number that is not finite is one of the strings "nan", "inf" and "-inf". The version grows when a
+ * key changes its meaning or goes; new keys may come. */
+rvn_status rvn_monitor_report_json(rvn_monitor *monitor, char *buf, size_t cap, size_t *needed);
+
+/* Reads or writes a limit: "vanishing.warn". docs/health.md and the JSON list them. Reports made
+ * afterwards go by it; spikes and growth are judged when they happen.
+ * Errors: ARGUMENT (NULL, out of range: the range is told), NAME (the nearest is told). */
+rvn_status rvn_monitor_get(rvn_monitor *monitor, const char *key, double *value);
+rvn_status rvn_monitor_set(rvn_monitor *monitor, const char *key, double value);
+
+/* What the last record of an array had (of a sequence: all times of the step). Whatever is not
+ * finite is counted and enters nothing else. */
+typedef struct rvn_statistics {
+  size_t struct_size;      /* = sizeof(rvn_statistics), set by the caller */
+  uint64_t count;
+  uint64_t nonfinite;      /* NaN or infinite */
+  uint64_t zeros;
+  uint64_t subnormals;     /* below the smallest normal number of the array's type, and not 0 */
+  int64_t first_nonfinite; /* its index; -1: there is none */
+  int64_t largest_index;   /* of the first element with norm_inf; -1: there is none */
+  double norm1, norm2, norm_inf; /* in 64-bit floats, right for all finite elements */
+  double smallest;         /* the smallest magnitude that is not 0; inf: there is none */
+  double mean;
+  uint64_t histogram[64];  /* of magnitudes: 4^(i-32) <= |x| < 4^(i-31) is in bin i; the first and
+                              the last bin hold what is beyond, too; zeros are in none. The bins are
+                              the same for all arrays, so histograms can be added */
+} rvn_statistics;
+
+/* Fills *out. Errors: ARGUMENT (NULL, struct_size, kind), NAME (nothing of that name and kind). */
+rvn_status rvn_monitor_statistics(rvn_monitor *monitor, const char *name, int32_t kind,
+                                  rvn_statistics *out);
+
+/* NULL is fine. */
+void rvn_monitor_destroy(rvn_monitor *monitor);
+
 /* ---- checks on demand ------------------------------------------------------------------------- */
 
 /* The loss at the parameters as they are in memory at that moment, all of them. It writes *loss, and if

@@ -129,6 +129,24 @@ public struct TensorDescription {
 extension TensorDescription {
   /// Checks everything that one tensor can have wrong by itself, and copies name and shape.
   func checked(_ heap: Heap) throws(RavineError) -> Tensor {
+    let count = try check()
+    try checkMemory()
+    let name = UnsafeRawPointer(name.unsafelyUnwrapped).assumingMemoryBound(to: UInt8.self)
+    let length = strnlen(self.name.unsafelyUnwrapped, 256)
+    let memory = try heap.allocate(UInt8.self, length + 8 * Int(rank) + 8)
+    let shapeCopy = UnsafeMutableRawPointer(memory).bindMemory(
+      to: Int64.self, capacity: Int(rank) + 1)
+    for i in 0..<Int(rank) { shapeCopy[i] = shape.unsafelyUnwrapped[i] }
+    let nameCopy = memory + 8 * Int(rank)
+    nameCopy.update(from: name, count: length)
+    let given = gradType == 0 ? type : gradType
+    return Tensor(
+      name: nameCopy, nameCount: length, shape: shapeCopy, rank: Int(rank), count: count,
+      type: type, givenType: given, data: data, bound: grad, grad: nil, gradType: given)
+  }
+
+  /// Checks the same, and gives the number of elements.
+  func check() throws(RavineError) -> Int {
     guard let name else { throw .argument("tensor.name is NULL") }
     let length = strnlen(name, 256)
     guard length > 0, length <= 255 else {
@@ -161,16 +179,7 @@ extension TensorDescription {
     guard ElementType.aligned(grad, gradType) else {
       throw .argument("tensor '\(text)': grad is not aligned to its elements")
     }
-    try checkMemory()
-    let memory = try heap.allocate(UInt8.self, length + 8 * Int(rank) + 8)
-    let shapeCopy = UnsafeMutableRawPointer(memory).bindMemory(
-      to: Int64.self, capacity: Int(rank) + 1)
-    for i in 0..<Int(rank) { shapeCopy[i] = shape.unsafelyUnwrapped[i] }
-    let nameCopy = memory + 8 * Int(rank)
-    nameCopy.update(from: bytes, count: length)
-    return Tensor(
-      name: nameCopy, nameCount: length, shape: shapeCopy, rank: Int(rank), count: count,
-      type: type, givenType: gradType, data: data, bound: grad, grad: nil, gradType: gradType)
+    return count
   }
 
   private func elementCount(_ name: Text, _ size: Int) throws(RavineError) -> Int {

@@ -1,0 +1,183 @@
+import CRavine
+import CShims
+import Kernels
+
+extension Monitor {
+  /// Ends a step: what was recorded in it enters the windows. Allocates nothing.
+  public func endStep(loss given: Double?) throws(RavineError) {
+    guard open || given != nil else {
+      throw .state("nothing was recorded since the last step ended")
+    }
+    if given != nil, loss != nil {
+      throw .state("the loss of this step was recorded already: end the step without one")
+    }
+    steps += 1
+    var row = FlightRow()
+    row.step = steps
+    row.lr = stepFacts.lr
+    row.clipScale = stepFacts.clipScale
+    clips.push(stepFacts.clipScale)
+    for i in 0..<subjects.count { endStep(of: i, &row) }
+    if stepRatioMaximum > -.infinity { row.ratio = stepRatioMaximum }
+    row.gradient = gradientNorm()
+    if stepFacts.gradientNorm.isFinite { row.gradient = stepFacts.gradientNorm }
+    noteCosine(cosine())
+    let bad = endLoss(given ?? loss, &row)
+    let level = row.gradient > 0 ? Math.log(row.gradient) : .nan
+    recorder.push(row)
+    if row.nonfinite > 0 || bad { recorder.freeze(.nonfinite) }
+    watch(level, row)
+    levels.push(level)
+    if let value = given ?? loss {
+      losses.push(value)
+      history.push(value)
+    }
+    open = false
+    loss = nil
+    stepFacts = StepFacts()
+    stepRatioMaximum = -.infinity
+  }
+
+  /// Whether the loss of this step is not finite.
+  private func endLoss(_ value: Double?, _ row: inout FlightRow) -> Bool {
+    guard let value else { return false }
+    row.loss = value
+    guard !value.isFinite else { return false }
+    if badLossStep == 0 {
+      badLossStep = steps
+      badLoss = value
+      if firstBad == nil { firstBad = (-1, .loss) }
+    }
+    badLossSteps += 1
+    return true
+  }
+
+  private func endStep(of i: Int, _ row: inout FlightRow) {
+    let s = subjects[i]
+    endStep(of: s.gradient, &row)
+    endStep(of: s.activation, &row)
+    endStep(of: s.weight, &row)
+    endStep(of: s.update, &row)
+    if s.hasParameterGradient, let t = s.gradient?.pointee, t.step == steps,
+      t.statistics.largestIndex >= 0, !(t.statistics.largest <= row.largest)
+    {
+      row.largest = t.statistics.largest
+      row.subject = i
+      row.index = t.statistics.largestIndex
+    }
+    guard let weight = s.weight?.pointee, let update = s.update?.pointee, weight.step == steps,
+      update.step == steps, weight.count == update.count, update.statistics.nonfinite == 0
+    else { return }
+    let ratio = stepRatio(update.statistics.rms, weight.statistics.rms)
+    subjects[i].pushRatio(ratio)
+    subjects[i].swallowed.push(swallowedShare(weight, update))
+    if s.isMatrix, ratio.isFinite { stepRatioMaximum = max(stepRatioMaximum, ratio) }
+  }
+
+  private func endStep(of track: UnsafeMutablePointer<Track>?, _ row: inout FlightRow) {
+    guard let track, track.pointee.step == steps else { return }
+    let s = track.pointee.statistics
+    row.nonfinite += s.nonfinite
+    if s.nonfinite > 0 { track.pointee.badSteps += 1 }
+    if s.rms > 0 { track.pointee.levels.push(Math.log(s.rms)) }
+    track.pointee.zeroSteps =
+      s.zeros == s.count && s.count > 0 ? track.pointee.zeroSteps + 1 : 0
+    track.pointee.sequence?.endStep(scratch)
+    if let fired = track.pointee.fired, let quiet = track.pointee.quiet, s.count > 0 {
+      for u in 0..<track.pointee.units { quiet[u] = fired[u] == 0 ? quiet[u] &+ 1 : 0 }
+    }
+    if track.pointee.kind == .activation {
+      track.pointee.saturation.push(track.pointee.saturatedShare)
+    }
+  }
+
+  /// The 2-norm over all gradients of parameters; over all gradients where there are none.
+  private func gradientNorm() -> Double {
+    var parameters = Statistics(), others = Statistics()
+    for i in 0..<subjects.count {
+      guard let t = subjects[i].gradient?.pointee, t.step == steps else { continue }
+      if subjects[i].hasParameterGradient {
+        parameters.merge(t.statistics)
+      } else {
+        others.merge(t.statistics)
+      }
+    }
+    let all = parameters.count > 0 ? parameters : others
+    // A norm of what happened to be finite would say nothing.
+    return all.count > 0 && all.nonfinite == 0 ? all.norm2 : .nan
+  }
+
+  /// The cosine of the gradients with those of the step before, from samples of both.
+  private func cosine() -> Double {
+    var product = 0.0, now = 0.0, before = 0.0
+    for i in 0..<subjects.count where subjects[i].hasParameterGradient {
+      guard let track = subjects[i].gradient, track.pointee.step == steps else { continue }
+      let n = track.pointee.sampleCount
+      let x = track.pointee.sample, y = x + n
+      if track.pointee.sampleStep + 1 == steps, n > 0 {
+        let each = Double(track.pointee.count) / Double(n)
+        for k in 0..<n {
+          product += each * x[k] * y[k]
+          now += each * x[k] * x[k]
+          before += each * y[k] * y[k]
+        }
+      }
+      for k in 0..<n { y[k] = x[k] }
+      track.pointee.sampleStep = steps
+    }
+    return product / (now.squareRoot() * before.squareRoot())
+  }
+
+  /// How long gradients have turned against those before them, and did so at most.
+  private func noteCosine(_ cosine: Double) {
+    cosines.push(cosine)
+    guard cosine.isFinite else { return }
+    turning = cosine < limit("bouncing", "cosine") ? turning + 1 : 0
+    if turning > longestTurning { (longestTurning, turnedAt) = (turning, steps) }
+  }
+
+  /// The share of an update that is below half of what the weights' type resolves, by 1-norm, from
+  /// samples of both.
+  private func swallowedShare(_ weight: Track, _ update: Track) -> Double {
+    let epsilon = ElementType.halfSpacing(weight.type)
+    let least = ElementType.smallestNormal(weight.type)
+    var lost = 0.0, total = 0.0
+    for k in 0..<weight.sampleCount {
+      let w = weight.sample[k].magnitude, u = update.sample[k].magnitude
+      guard w < .infinity else { continue }
+      total += u
+      if u < max(w, least).binade * epsilon { lost += u }
+    }
+    return lost / total
+  }
+}
+
+extension ElementType {
+  /// Half the distance of neighbours between 1 and 2.
+  static func halfSpacing(_ type: Int32) -> Double {
+    switch type {
+    case RVN_F16: 0x1p-11
+    case RVN_BF16: 0x1p-8
+    case RVN_F64: 0x1p-53
+    default: 0x1p-24
+    }
+  }
+}
+
+extension Track {
+  /// The share of saturated elements, where the values look like those of tanh or of a sigmoid; NaN
+  /// where they do not.
+  var saturatedShare: Double {
+    let s = statistics, u = unitStatistics
+    guard s.count > 0, s.nonfinite == 0 else { return .nan }
+    let n = Double(s.count)
+    if s.low >= -1, s.high <= 1, s.low < -0.5, s.high > 0.5 {
+      return Double(u.beyondTanh) / n
+    }
+    // Not a rectifier, whose zeros are exact, and not a softmax, which is meant to be sure.
+    let rectified = Double(s.zeros) > 0.01 * n
+    let softmax = u.rows > 0 && units > 1 && 10 * u.unitRows > 9 * u.rows
+    if s.low >= 0, s.high <= 1, !rectified, !softmax { return Double(u.beyondSigmoid) / n }
+    return .nan
+  }
+}
