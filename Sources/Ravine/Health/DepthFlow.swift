@@ -168,7 +168,8 @@ extension Inquiry {
     finding.limit = limit(severity.word)
     finding.value = Math.exp(total)
     finding.window = flow.window
-    let range = flow.affected(beyond: sign * Math.log(limit("note")))
+    let mild: StaticString = severity == .note ? "note" : "warn"
+    let range = flow.affected(beyond: sign * Math.log(limit(mild)))
     let first = flow.layers[range.lowerBound].depth, last = flow.layers[range.upperBound].depth
     finding.place = layersText(first, last)
     let activations = flow.measure == .activation

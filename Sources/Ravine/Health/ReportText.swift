@@ -17,7 +17,9 @@ extension Monitor {
     try out.append(headline(inquiry))
     let findings = inquiry.findings
     for (i, finding) in findings.enumerated() where i < Monitor.mostFindings {
-      try write(finding, to: out)
+      var again = false
+      for earlier in findings[..<i] where earlier.judge == finding.judge { again = true }
+      try write(finding, again: again, to: out)
     }
     if findings.count > Monitor.mostFindings {
       try out.append("\nand \(findings.count - Monitor.mostFindings) more findings\n")
@@ -40,7 +42,8 @@ extension Monitor {
       "\(all): \(counts[2]) severe, \(counts[1]) \(counts[1] == 1 ? "warning" : "warnings"), \(counts[0]) \(counts[0] == 1 ? "note" : "notes")\n"
   }
 
-  private func write(_ f: Finding, to out: Document) throws(RavineError) {
+  /// `again`: a finding of the same code was told above, with its advice.
+  private func write(_ f: Finding, again: Bool, to out: Document) throws(RavineError) {
     let word: Text =
       switch f.severity {
       case .severe: "SEVERE"
@@ -53,6 +56,7 @@ extension Monitor {
     if f.limitName.utf8CodeUnitCount > 0, !f.limit.isZero {
       try line("limit", "\(short(f.value)) passes \(f.code).\(f.limitName) = \(short(f.limit))", to: out)
     }
+    guard !again else { return }
     try line("try", f.advice, to: out)
     try line("source", Text(f.source), to: out)
   }
@@ -148,7 +152,7 @@ extension Monitor {
     }
     guard !line.isEmpty else { return }
     try out.append("\n")
-    try self.line("measured", line, to: out)
+    try self.line("so far", line, to: out)
   }
 
   private func writeUnjudged(_ inquiry: Inquiry, to out: Document) throws(RavineError) {

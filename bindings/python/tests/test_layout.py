@@ -33,6 +33,8 @@ STRUCTS = {
     "rvn_hessian_extremes_result": layout.HessianExtremes,
     "rvn_loss_slice_options": layout.LossSliceOptions,
     "rvn_activation_statistics_result": layout.ActivationStatistics,
+    "rvn_record": layout.Record,
+    "rvn_statistics": layout.Statistics,
     "rvn_entry": layout.Entry,
     "rvn_parameter": layout.Parameter,
     "rvn_slot": layout.Slot,

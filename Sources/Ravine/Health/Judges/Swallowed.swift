@@ -7,7 +7,7 @@ enum Swallowed: Judge {
         "the share of the update, by 1-norm, in elements where it is below half of the distance between neighbouring numbers of the weights' type, so that w - u rounds back to w",
       needs: "weights and updates of the same name in the same step",
       advice:
-        "keep the parameters in float32 (a master copy) and round them for the network; stochastic rounding; a larger learning rate",
+        "for float16 and bfloat16: keep the parameters in float32 (a master copy) and round them for the network; for float32: the gradient is so small that the array does not train, see the other findings",
       source:
         "arithmetic: an update is lost below a relative size of 2^-24 (float32), 2^-11 (float16), 2^-8 (bfloat16)",
       limits: [

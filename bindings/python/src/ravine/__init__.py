@@ -46,6 +46,9 @@ from ._init import init
 from ._library import isa, set_threads, shutdown, version
 from ._noise import NoiseScale, noise_scale
 from ._metric import MetricReport
+from ._health import Finding, Report
+from ._library import isa, set_threads, shutdown, version
+from ._monitor import Monitor, Statistics
 from ._optimizer import Optimizer
 from ._range import RangeTest, Suggestion, range_test
 from ._recipe import Recipe, Times, times
@@ -66,6 +69,7 @@ __all__ = [
     "ElementTypeError",
     "Entry",
     "FileError",
+    "Finding",
     "FormatError",
     "GradientCheck",
     "HessianExtremes",
@@ -73,6 +77,7 @@ __all__ = [
     "LossSlice",
     "MetricReport",
     "MismatchError",
+    "Monitor",
     "NeedsError",
     "NoiseScale",
     "NonfiniteError",
@@ -84,11 +89,13 @@ __all__ = [
     "RavineError",
     "Recipe",
     "RecipeError",
+    "Report",
     "Sampler",
     "Schedule",
     "ShapeError",
     "Slot",
     "StateError",
+    "Statistics",
     "StepReport",
     "Suggestion",
     "Times",

@@ -273,6 +273,36 @@ class ActivationStatistics(Sized):
         ("deviation", c_double),
         ("least", c_double),
         ("largest", c_double),
+class Record(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", c_char_p),
+        ("data", c_void_p),
+        ("shape", POINTER(c_int64)),
+        ("dtype", c_int32),
+        ("rank", c_int32),
+        ("kind", c_int32),
+        ("reserved", c_int32),
+        ("depth", c_int64),
+        ("time", c_int64),
+    ]
+
+
+class Statistics(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("count", c_uint64),
+        ("nonfinite", c_uint64),
+        ("zeros", c_uint64),
+        ("subnormals", c_uint64),
+        ("first_nonfinite", c_int64),
+        ("largest_index", c_int64),
+        ("norm1", c_double),
+        ("norm2", c_double),
+        ("norm_inf", c_double),
+        ("smallest", c_double),
+        ("mean", c_double),
+        ("histogram", c_uint64 * 64),
     ]
 
 
