@@ -60,11 +60,12 @@ struct JudgeEntry {
   let judge: (Inquiry) throws(RavineError) -> Void
 }
 
-/// Every judge; findings of the same severity are told in this order. Adding one adds its line here.
+/// Every judge; findings of the same severity are told in this order, causes before what they cause. Adding one adds its line here.
 func allJudges() -> [JudgeEntry] {
   [
     entry(NonFinite.self),
     entry(Growth.self),
+    entry(StepTooLarge.self),
     entry(Spike.self),
     entry(Exploding.self),
     entry(Vanishing.self),
@@ -72,7 +73,6 @@ func allJudges() -> [JudgeEntry] {
     entry(VanishingThroughTime.self),
     entry(Dead.self),
     entry(Saturated.self),
-    entry(StepTooLarge.self),
     entry(StepTooSmall.self),
     entry(Swallowed.self),
     entry(EpsDominated.self),

@@ -2,7 +2,9 @@ import Kernels
 
 /// Spikes seen so far. Plain memory.
 struct SpikeEvents: BitwiseCopyable {
+  /// How many there were, and the last step that belongs to one.
   var count: UInt64 = 0
+  var lastStep: UInt64 = 0
   /// The worst: its step, robust z, whether of the loss, and the gradient that stood out most.
   var step: UInt64 = 0
   var z = 0.0
@@ -61,8 +63,10 @@ extension Monitor {
   }
 
   private func note(_ z: Double, _ factor: Double, ofLoss: Bool) {
-    guard z > limit("spike", "warn") else { return }
-    spikes.count += 1
+    guard z > limit("spike", "note") else { return }
+    // What follows closely is the same one: weights that a spike threw about make others.
+    if spikes.count == 0 || steps - spikes.lastStep > 4 { spikes.count += 1 }
+    spikes.lastStep = steps
     guard z > spikes.z else { return }
     spikes.z = z
     spikes.step = steps

@@ -4,7 +4,7 @@ enum Spike: Judge {
     JudgeDeclaration(
       code: "spike", title: "one step stands out",
       summary:
-        "(ln n - median) / (1.4826 MAD) of the norm over all gradients, and of the loss, against the last 128 steps; the deviation counts as 0.05 at least",
+        "(ln n - median) / (1.4826 MAD) of the norm over all gradients, and of the loss, against the last 128 steps; the deviation counts as 0.05 at least. A warning where it is 10 times the median and such steps are rare",
       needs: "gradients or a loss, 32 steps",
       advice:
         "look at the batch of that step: a wrong label, an outlier, a number that was not scaled; clip_norm before the rule bounds what one batch can do",
@@ -12,8 +12,14 @@ enum Spike: Judge {
         "robust z of Iglewicz and Hoaglin 1993, on logarithms; 6 deviations of 128 steps as in OLMo's SkipStepOptimizer",
       limits: [
         Limit(
-          "warn", 6, "robust standard deviations above the median",
-          source: "6 as in OLMo-core, on the logarithm: no false alarm in 10^4 lognormal norms"),
+          "note", 6, "robust standard deviations above the median",
+          source: "6 as in OLMo-core, on the logarithm"),
+        Limit(
+          "warn", 10, from: 1, "times the median, for a warning",
+          source: "healthy trainings on small batches reach 8 times"),
+        Limit(
+          "share", 0.01, from: 0, to: 1, "spikes per step, above which they are the noise of batches",
+          source: "a last batch of few items comes once an epoch"),
         Limit("least", 32, from: 8, to: 128, "steps before anything is judged", source: "convention"),
       ])
   }
@@ -23,10 +29,12 @@ enum Spike: Judge {
     if s.judged > 0 { q.consider() }
     guard s.count > 0 else { return }
     var finding = Finding()
-    finding.severity = .warn
+    let seldom = Double(s.count) <= max(2, q.limit("share") * Double(s.judged))
+    let large = !(s.factor < q.limit("warn"))  // NaN: losses below 0 have no factor
+    finding.severity = seldom && large ? .warn : .note
     finding.value = s.z
-    finding.limit = q.limit("warn")
-    finding.limitName = "warn"
+    finding.limitName = "note"
+    finding.limit = q.limit("note")
     finding.window = Monitor.windowCount
     finding.place = "the \(s.ofLoss ? "loss" : "gradient" as Text) in step \(s.step)"
     if s.subject >= 0 {
@@ -38,7 +46,7 @@ enum Spike: Judge {
     let factor: Text = s.factor.isFinite ? "\(short(s.factor)) times the median, " : ""
     finding.evidence = "\(factor)\(short(s.z)) deviations above it"
     if s.count > 1 {
-      finding.evidence.append("; \(s.count) such values in \(m.steps) steps, this is the largest")
+      finding.evidence.append("; it is the largest of \(s.count) in \(m.steps) steps")
     }
     finding.measured = [
       ("step", Double(s.step)), ("factor", s.factor), ("count", Double(s.count)),
