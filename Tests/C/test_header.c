@@ -186,6 +186,31 @@ static void structs(void) {
   AT(rvn_range_result, minimum, 88);
   AT(rvn_range_result, diverged, 112);
   AT(rvn_range_result, reserved, 116);
+  SIZE(rvn_record, 64);
+  AT(rvn_record, struct_size, 0);
+  AT(rvn_record, name, 8);
+  AT(rvn_record, data, 16);
+  AT(rvn_record, shape, 24);
+  AT(rvn_record, dtype, 32);
+  AT(rvn_record, rank, 36);
+  AT(rvn_record, kind, 40);
+  AT(rvn_record, reserved, 44);
+  AT(rvn_record, depth, 48);
+  AT(rvn_record, time, 56);
+  SIZE(rvn_statistics, 608);
+  AT(rvn_statistics, struct_size, 0);
+  AT(rvn_statistics, count, 8);
+  AT(rvn_statistics, nonfinite, 16);
+  AT(rvn_statistics, zeros, 24);
+  AT(rvn_statistics, subnormals, 32);
+  AT(rvn_statistics, first_nonfinite, 40);
+  AT(rvn_statistics, largest_index, 48);
+  AT(rvn_statistics, norm1, 56);
+  AT(rvn_statistics, norm2, 64);
+  AT(rvn_statistics, norm_inf, 72);
+  AT(rvn_statistics, smallest, 80);
+  AT(rvn_statistics, mean, 88);
+  AT(rvn_statistics, histogram, 96);
   SIZE(rvn_entry, 72);
   SIZE(rvn_entry, 80);
   AT(rvn_entry, struct_size, 0);
@@ -260,6 +285,11 @@ static void numbers(void) {
   IS(RVN_GRADIENT_UNRESOLVED, 1);
   IS(RVN_GRADIENT_KINK, 2);
   IS(RVN_GRADIENT_MISTAKE, 3);
+  IS(RVN_KIND_GRADIENT, 1);
+  IS(RVN_KIND_ACTIVATION, 2);
+  IS(RVN_KIND_WEIGHT, 3);
+  IS(RVN_KIND_UPDATE, 4);
+  IS(RVN_KIND_LOSS, 5);
   IS(RVN_PARAMETER_NUMBER, 1);
   IS(RVN_PARAMETER_FLAG, 2);
   IS(RVN_PARAMETER_WORD, 3);
@@ -347,6 +377,16 @@ static void functions(void) {
   rvn_status (*init)(const char *, uint64_t, const rvn_tensor *) = rvn_init;
   rvn_status (*init_with)(const char *, uint64_t, const rvn_tensor *, const rvn_options *) =
       rvn_init_with;
+  rvn_status (*monitor)(const struct rvn_options *, rvn_monitor **) = rvn_monitor_create;
+  rvn_status (*record)(rvn_monitor *, const rvn_record *) = rvn_monitor_record;
+  rvn_status (*end)(rvn_monitor *, const double *) = rvn_monitor_end_step;
+  rvn_status (*report)(rvn_monitor *, char *, size_t, size_t *) = rvn_monitor_report;
+  rvn_status (*json)(rvn_monitor *, char *, size_t, size_t *) = rvn_monitor_report_json;
+  rvn_status (*limit)(rvn_monitor *, const char *, double *) = rvn_monitor_get;
+  rvn_status (*move)(rvn_monitor *, const char *, double) = rvn_monitor_set;
+  rvn_status (*known)(rvn_monitor *, const char *, int32_t, rvn_statistics *) =
+      rvn_monitor_statistics;
+  void (*finished)(rvn_monitor *) = rvn_monitor_destroy;
   rvn_status (*entry)(size_t, rvn_entry *) = rvn_catalog_entry;
   rvn_status (*parameter)(size_t, size_t, rvn_parameter *) = rvn_catalog_parameter;
   rvn_status (*slot)(size_t, size_t, rvn_slot *) = rvn_catalog_slot;
@@ -370,6 +410,7 @@ static void functions(void) {
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);
   CHECK(init && init_with);
   CHECK(value && sum && below && peak && span && sketch && enrol);
+  CHECK(monitor && record && end && report && json && limit && move && known && finished);
   CHECK(schedule && values && form && release && entry && parameter && slot && threads);
 }
 

@@ -93,6 +93,23 @@ static void f_no_file(void) { status = rvn_optimizer_load(opt, "/no/such/file") 
 static void f_schedule(void) { status = rvn_schedule_create("warmup(exponential(1, factor=0.9), steps=3)", &schedule); }
 static void f_values(void) { status = rvn_schedule_values(schedule, 0, 100, values); }
 static void f_form(void) { status = rvn_schedule_recipe(schedule, text, sizeof text, &needed); }
+static rvn_monitor *monitor;
+static rvn_statistics statistics;
+static void f_monitor(void) { status = rvn_monitor_create(&options, &monitor); }
+static void f_record(void) {
+  static const int64_t shape[] = {N / 10, 10};
+  rvn_record r = {sizeof r, "w", w, shape, RVN_F32, 2, RVN_KIND_ACTIVATION, 0, 1, 2};
+  status = rvn_monitor_record(monitor, &r);
+}
+static void f_end_step(void) { double loss = 1; status = rvn_monitor_end_step(monitor, &loss); }
+static void f_health(void) { status = rvn_monitor_report(monitor, text, sizeof text, &needed); }
+static void f_json(void) { status = rvn_monitor_report_json(monitor, text, sizeof text, &needed); }
+static void f_limit(void) { status = rvn_monitor_set(monitor, "dead.warn", 0.5); }
+static void f_statistics(void) {
+  statistics.struct_size = sizeof statistics;
+  status = rvn_monitor_statistics(monitor, "w", RVN_KIND_ACTIVATION, &statistics);
+}
+static void f_forget(void) { rvn_monitor_destroy(monitor); }
 static void f_release(void) { rvn_schedule_destroy(schedule); }
 static void f_entry(void) { rvn_entry e; e.struct_size = sizeof e, status = rvn_catalog_entry(0, &e); }
 static void f_parameter(void) { rvn_parameter p; p.struct_size = sizeof p, status = rvn_catalog_parameter(0, 0, &p); }
@@ -129,7 +146,8 @@ int main(void) {
       F(set), F(prepare), F(step), F(metric), F(report), F(range), F(plan), F(set), F(get), F(recipe), F(bind), F(read),
       F(write), F(slots), F(save), F(load), F(load_with), F(no_file), F(override), F(step),
       F(tensor), F(rows), F(grow), F(step), F(remove), F(step), F(schedule),
-      F(values), F(form), F(release), F(destroy), F(shutdown)};
+      F(values), F(form), F(release), F(monitor), F(record), F(end_step), F(health), F(json), F(limit),
+      F(statistics), F(forget), F(destroy), F(shutdown)};
   unsigned char *memory = mmap(NULL, STACK + 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   size_t i, most = 0, page = (size_t)sysconf(_SC_PAGESIZE);
   int threads, file;

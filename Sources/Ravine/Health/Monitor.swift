@@ -119,7 +119,11 @@ public final class Monitor {
       "the monitor has no limit '\(shown(key))'\(suggestion(for: key, among: known))")
   }
 
-  public func get(_ key: Text) throws(RavineError) -> Double { limits[try find(key).at] }
+  public func get(_ key: Text) throws(RavineError) -> Double {
+    let at = try find(key).at
+    try checkMemory()
+    return limits[at]
+  }
 
   public func set(_ key: Text, _ value: Double) throws(RavineError) {
     let (at, limit) = try find(key)
@@ -133,8 +137,9 @@ public final class Monitor {
 
 /// Without the memory that a comparison of texts takes.
 private func same(_ a: StaticString, _ b: StaticString) -> Bool {
-  a.utf8CodeUnitCount == b.utf8CodeUnitCount
-    && memcmp(a.utf8Start, b.utf8Start, a.utf8CodeUnitCount) == 0
+  guard a.utf8CodeUnitCount == b.utf8CodeUnitCount else { return false }
+  for i in 0..<a.utf8CodeUnitCount where a.utf8Start[i] != b.utf8Start[i] { return false }
+  return true
 }
 
 /// Text from outside as it may stand in a terminal: control characters, also those of C1 and those

@@ -256,6 +256,7 @@ extension Monitor {
     guard let track = subjects[index].track(kind), track.pointee.records > 0 else {
       throw .name("no \(kind.word) of '\(shown(name))' was recorded")
     }
+    try checkMemory()
     return (track.pointee.statistics, UnsafePointer(track.pointee.bins))
   }
 }

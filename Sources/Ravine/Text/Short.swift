@@ -12,7 +12,7 @@ func short(_ x: Double) -> Text {
     m *= 10
     exponent -= 1
   }
-  var digits = Int((m * 100).rounded())
+  var digits = Int(m * 100 + 0.5)
   if digits >= 1000 {
     digits /= 10
     exponent += 1

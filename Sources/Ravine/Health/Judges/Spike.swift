@@ -14,9 +14,8 @@ enum Spike: Judge {
         Limit(
           "note", 6, "robust standard deviations above the median",
           source: "6 as in OLMo-core, on the logarithm"),
-        Limit(
-          "warn", 10, from: 1, "times the median, for a warning",
-          source: "healthy trainings on small batches reach 8 times"),
+        Limit("warn", 10, "the same", source: "healthy trainings reach 9, on a last batch of few items"),
+        Limit("factor", 10, from: 1, "times the median, for a warning", source: "one decade"),
         Limit(
           "share", 0.01, from: 0, to: 1, "spikes per step, above which they are the noise of batches",
           source: "a last batch of few items comes once an epoch"),
@@ -29,12 +28,13 @@ enum Spike: Judge {
     if s.judged > 0 { q.consider() }
     guard s.count > 0 else { return }
     var finding = Finding()
-    let seldom = Double(s.count) <= max(2, q.limit("share") * Double(s.judged))
-    let large = !(s.factor < q.limit("warn"))  // NaN: losses below 0 have no factor
+    let seldom = Double(s.count) <= max(3, q.limit("share") * Double(s.judged))
+    // Losses below 0 have no factor: it is NaN.
+    let large = s.z > q.limit("warn") && !(s.factor < q.limit("factor"))
     finding.severity = seldom && large ? .warn : .note
     finding.value = s.z
-    finding.limitName = "note"
-    finding.limit = q.limit("note")
+    finding.limitName = finding.severity.word
+    finding.limit = q.limit(finding.limitName)
     finding.window = Monitor.windowCount
     finding.place = "the \(s.ofLoss ? "loss" : "gradient" as Text) in step \(s.step)"
     if s.subject >= 0 {
