@@ -1,3 +1,34 @@
+/// How many units there are of a kind. Plain memory.
+private struct Units: BitwiseCopyable {
+  var depth: Int64
+  var dead: Double
+  var all: Double
+}
+
+/// Units by layer. The last layers are looked at first: arrays come layer by layer, mostly.
+private struct Layers: ~Copyable {
+  private var table: Table<Units>
+
+  init(_ heap: Heap) { table = Table(heap) }
+
+  private func index(_ depth: Int64) -> Int? {
+    var i = table.count - 1
+    while i >= 0, table[i].depth != depth { i -= 1 }
+    return i >= 0 ? i : nil
+  }
+
+  func find(_ depth: Int64) -> Units? { depth < 0 ? nil : index(depth).map { table[$0] } }
+
+  mutating func add(_ depth: Int64, _ units: Units) throws(RavineError) {
+    if let i = index(depth) {
+      table[i].dead += units.dead
+      table[i].all += units.all
+    } else {
+      try table.append(Units(depth: depth, dead: units.dead, all: units.all))
+    }
+  }
+}
+
 /// Units that never fire, and arrays that get no gradient.
 enum Dead: Judge {
   static var declaration: JudgeDeclaration {
@@ -20,6 +51,7 @@ enum Dead: Judge {
   static func judge(_ q: Inquiry) throws(RavineError) {
     var all = q.places(), most = q.places(), some = q.places(), cut = q.places()
     let steps = q.limit("steps")
+    let layers = try biasesByLayer(q, steps)
     for i in 0..<q.monitor.subjects.count {
       let s = q.monitor.subjects[i]
       if let t = s.gradient?.pointee, t.rank >= 2, !t.timed {
@@ -27,8 +59,10 @@ enum Dead: Judge {
         if Double(t.zeroSteps) >= steps { try cut.append(i, 1) }
       }
       guard let t = (s.activation ?? s.gradient)?.pointee, Double(t.records) >= steps,
-        let share = deadShare(t, steps)
+        let units = deadUnits(t, steps)
       else { continue }
+      let layer = s.activation == nil ? layers.find(s.depth) ?? units : units
+      let share = layer.dead / layer.all
       q.consider()
       if share >= q.limit("severe") {
         try all.append(i, share)
@@ -44,11 +78,26 @@ enum Dead: Judge {
     try add(q, &some, .note, "note", "some units of the layer are dead")
   }
 
-  private static func deadShare(_ t: Track, _ steps: Double) -> Double? {
+  private static func deadUnits(_ t: Track, _ steps: Double) -> Units? {
     guard let quiet = t.quiet, t.units > 0, t.count > 0 else { return nil }
-    var dead = 0
+    var dead = 0.0
     for u in 0..<t.units where Double(quiet[u]) >= steps { dead += 1 }
-    return Double(dead) / Double(t.units)
+    return Units(depth: -1, dead: dead, all: Double(t.units))
+  }
+
+  /// The biases of a layer count together, however they are cut.
+  private static func biasesByLayer(
+    _ q: Inquiry, _ steps: Double
+  ) throws(RavineError) -> Layers {
+    var layers = Layers(q.heap)
+    for i in 0..<q.monitor.subjects.count {
+      let s = q.monitor.subjects[i]
+      guard s.depth >= 0, s.activation == nil, let t = s.gradient?.pointee,
+        Double(t.records) >= steps, let units = deadUnits(t, steps)
+      else { continue }
+      try layers.add(s.depth, units)
+    }
+    return layers
   }
 
   private static func add(
