@@ -19,7 +19,7 @@ help:
 	@echo 'make test        every test'
 	@echo 'make test-fuzz   only the fuzzers of recipes and checkpoints, SECONDS=$(SECONDS) each'
 	@echo 'make bench       ratios against the same memory traffic, numpy, torch and optax'
-	@echo 'make docs        the reference page and the README table, from the catalog'
+	@echo 'make docs        the reference and health pages and the README table, from the library'
 	@echo 'make install     into PREFIX ($(PREFIX)); make uninstall takes it away again'
 	@echo 'make clean       remove what was built'
 
@@ -206,3 +206,4 @@ bench: all $(VENV)/done
 
 docs: all $(VENV)/done
 	PYTHONPATH=bindings/python/src $(PYTHON) docs/generate.py
+	PYTHONPATH=bindings/python/src $(PYTHON) docs/health.py

@@ -688,8 +688,9 @@ rvn_status rvn_monitor_report(rvn_monitor *monitor, char *buf, size_t cap, size_
 /* The same as JSON: {"schema": "ravine.health", "version": 1, "steps", "findings": [{"code",
  * "severity": "note" | "warn" | "severe", "title", "where", "value", "limit", "limit_name", "window"
  * (steps), "evidence", "advice", "source", "measured": {...}, "place_count", "places": [{"name",
- * "depth", "value"}]}], "not_judged": [{"code", "needs"}], "summary": {...}, "recorder": {"event",
- * "steps": [...]}, "limits": [{"name", "value", "default", "summary", "source"}], "text": [lines]}.
+ * "depth", "value"}]}], "summary": {...}, "recorder": {"event", "steps": [...]}, "codes": [{"code",
+ * "judged": 0 (nothing was recorded for it) | 1, "title", "summary", "needs", "advice", "source",
+ * "limits": [{"name", "value", "default", "low", "high", "summary", "source"}]}], "text": [lines]}.
  * A number that is not finite is one of the strings "nan", "inf" and "-inf". The version grows when a
  * key changes its meaning or goes; new keys may come. */
 rvn_status rvn_monitor_report_json(rvn_monitor *monitor, char *buf, size_t cap, size_t *needed);

@@ -61,17 +61,9 @@ extension Monitor {
     try json.begin("[", "findings")
     for finding in inquiry.findings { try write(finding, &json) }
     try json.end("]")
-    try json.begin("[", "not_judged")
-    for i in inquiry.unjudged {
-      try json.begin("{")
-      try json.put("code", Text(judges[i].declaration.code))
-      try json.put("needs", Text(judges[i].declaration.needs))
-      try json.end("}")
-    }
-    try json.end("]")
     try writeSummary(&json)
     try writeRecorder(&json)
-    try writeLimits(&json)
+    try writeCodes(inquiry, &json)
     try writeText(inquiry, &json)
     try json.end("}")
     try out.append("\n")
@@ -153,20 +145,36 @@ extension Monitor {
     try json.end("}")
   }
 
-  private func writeLimits(_ json: inout JSONWriter) throws(RavineError) {
-    try json.begin("[", "limits")
+  private func writeCodes(_ inquiry: Inquiry, _ json: inout JSONWriter) throws(RavineError) {
+    try json.begin("[", "codes")
     for (i, entry) in judges.enumerated() {
-      for limit in entry.declaration.limits {
-        try json.begin("{")
-        try json.put("name", "\(entry.declaration.code).\(limit.name)")
-        try json.put("value", self.limit(i, limit.name))
-        try json.put("default", limit.initial)
-        try json.put("summary", Text(limit.summary))
-        try json.put("source", Text(limit.source))
-        try json.end("}")
-      }
+      let d = entry.declaration
+      try json.begin("{")
+      try json.put("code", Text(d.code))
+      try json.put("judged", inquiry.unjudged.contains(i) ? 0 : 1)
+      try json.put("title", Text(d.title))
+      try json.put("summary", Text(d.summary))
+      try json.put("needs", Text(d.needs))
+      try json.put("advice", Text(d.advice))
+      try json.put("source", Text(d.source))
+      try json.begin("[", "limits")
+      for limit in d.limits { try write(limit, i, &json) }
+      try json.end("]")
+      try json.end("}")
     }
     try json.end("]")
+  }
+
+  private func write(_ limit: Limit, _ judge: Int, _ json: inout JSONWriter) throws(RavineError) {
+    try json.begin("{")
+    try json.put("name", Text(limit.name))
+    try json.put("value", self.limit(judge, limit.name))
+    try json.put("default", limit.initial)
+    try json.put("low", limit.low)
+    try json.put("high", limit.high)
+    try json.put("summary", Text(limit.summary))
+    try json.put("source", Text(limit.source))
+    try json.end("}")
   }
 
   /// Line by line: a line has a bounded length, the text has not.

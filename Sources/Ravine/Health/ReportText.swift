@@ -42,7 +42,7 @@ extension Monitor {
       "\(all): \(counts[2]) severe, \(counts[1]) \(counts[1] == 1 ? "warning" : "warnings"), \(counts[0]) \(counts[0] == 1 ? "note" : "notes")\n"
   }
 
-  /// `again`: a finding of the same code was told above, with its advice.
+  /// `again`: a finding of the same code was told above, with its advice. Notes are told in short.
   private func write(_ f: Finding, again: Bool, to out: Document) throws(RavineError) {
     let word: Text =
       switch f.severity {
@@ -53,12 +53,13 @@ extension Monitor {
     try out.append("\n\(word)  \(f.code): \(f.title)\n")
     try line("where", shown(f.place), to: out)
     try line("seen", shown(f.evidence), to: out)
-    if f.limitName.utf8CodeUnitCount > 0, !f.limit.isZero {
+    let note = f.severity == .note
+    if !note, f.limitName.utf8CodeUnitCount > 0, !f.limit.isZero {
       try line("limit", "\(short(f.value)) passes \(f.code).\(f.limitName) = \(short(f.limit))", to: out)
     }
     guard !again else { return }
     try line("try", f.advice, to: out)
-    try line("source", Text(f.source), to: out)
+    if !note { try line("source", Text(f.source), to: out) }
   }
 
   /// A label, and text that is broken at spaces behind 96 columns.

@@ -115,7 +115,11 @@ class Report:
     @property
     def limits(self) -> dict[str, float]:
         """All limits by name, as they were."""
-        return {limit["name"]: limit["value"] for limit in self._data.get("limits", ())}
+        return {
+            f"{code['code']}.{limit['name']}": float(limit["value"])
+            for code in self._data.get("codes", ())
+            for limit in code["limits"]
+        }
 
     def compare(self, other: Report) -> str:
         """What another, later report has more, less, or otherwise."""
