@@ -635,7 +635,7 @@ void rvn_sampler_destroy(rvn_sampler *sampler);
  *
  * docs/health.md explains each finding. Verdicts do not depend on the scale of the loss, the order of
  * tensors or their type. Nothing that is recorded is changed or kept, but for 512 elements of each
- * gradient, weight and update. Memory: about 9 KB for each array, 5 bytes for each unit of an
+ * gradient, weight and update. Memory: about 10 KB for each array, 5 bytes for each unit of an
  * activation or a bias, 8 for each time of a sequence. Once a name was recorded, recording it again
  * and ending steps allocate nothing (a longer sequence excepted). */
 typedef struct rvn_monitor rvn_monitor;

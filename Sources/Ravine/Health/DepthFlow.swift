@@ -184,12 +184,14 @@ extension Inquiry {
     if flow.jumpSize * sign > 0.6 * total, flow.layers.count > 3 {
       let from = flow.layers[flow.jump].depth, to = flow.layers[flow.jump + 1].depth
       finding.evidence.append(
-        "; most of it between layers \(from) and \(to), a factor of \(short(Math.exp(flow.jumpSize)))")
+        "; most of it between layers \(from) and \(to), a factor of \(short(Math.exp(flow.jumpSize)))"
+      )
     }
     finding.measured = [
       ("gain_per_layer", Math.exp(flow.gain)), ("total", Math.exp(flow.total)),
       ("first_layer", Double(first)), ("last_layer", Double(last)),
-      ("largest_jump", Math.exp(flow.jumpSize)), ("jump_after", Double(flow.layers[flow.jump].depth)),
+      ("largest_jump", Math.exp(flow.jumpSize)),
+      ("jump_after", Double(flow.layers[flow.jump].depth)),
     ]
     try place(&finding, flow.measure, first, last)
     try add(finding)
@@ -214,7 +216,8 @@ extension Inquiry {
     guard normalized, finding.severity.rawValue > Severity.note.rawValue else { return }
     finding.severity = .note
     finding.evidence.append(
-      "; the rule steps by the same amount whatever the size of a gradient, so this alone does no harm")
+      "; the rule steps by the same amount whatever the size of a gradient, so this alone does no harm"
+    )
   }
 }
 

@@ -13,7 +13,9 @@ extension Inquiry {
       let limit = self.limit(severity.word)
       var list = places(), window = 0
       for i in 0..<monitor.subjects.count {
-        guard let found = number(monitor.subjects[i], scratch), found.steps >= least else { continue }
+        guard let found = number(monitor.subjects[i], scratch), found.steps >= least else {
+          continue
+        }
         consider()
         guard found.value > limit, found.value <= above else { continue }
         window = max(window, found.steps)

@@ -130,7 +130,8 @@ extension Monitor {
     let known = subjects[index]
     if d.depth >= 0, known.depth >= 0, d.depth != known.depth {
       throw .argument(
-        "'\(text)' is at depth \(known.depth), but this record says \(d.depth): a name has one depth")
+        "'\(text)' is at depth \(known.depth), but this record says \(d.depth): a name has one depth"
+      )
     }
     guard let track = known.track(checked.kind) else { return }
     let t = track.pointee, word = checked.kind.word
@@ -157,7 +158,8 @@ extension Monitor {
     guard t.units == checked.units else {
       throw RavineError(
         RVN_ERR_SHAPE,
-        "the \(word) of '\(text)' has a last axis of \(checked.units), but it was \(t.units) before")
+        "the \(word) of '\(text)' has a last axis of \(checked.units), but it was \(t.units) before"
+      )
     }
   }
 
@@ -179,7 +181,8 @@ extension Monitor {
     }
     let mark = heap.mark()
     do throws(RavineError) {
-      let subject = known == nil ? try Subject.make(name.baseAddress.unsafelyUnwrapped, name.count, heap) : nil
+      let subject =
+        known == nil ? try Subject.make(name.baseAddress.unsafelyUnwrapped, name.count, heap) : nil
       let track = try Track.make(
         kind, type, rank: rank, count: count, units: units, timed: time >= 0, heap)
       if time >= 0 { try track.pointee.sequence?.reserve(Int(time), heap) }
@@ -251,7 +254,8 @@ extension Monitor {
     guard let index = names.find(name) else {
       var known: [Text] = []
       for i in 0..<min(64, subjects.count) { known.append(subjects[i].text) }
-      throw .name("nothing called '\(shown(name))' was recorded\(suggestion(for: name, among: known))")
+      throw .name(
+        "nothing called '\(shown(name))' was recorded\(suggestion(for: name, among: known))")
     }
     guard let track = subjects[index].track(kind), track.pointee.records > 0 else {
       throw .name("no \(kind.word) of '\(shown(name))' was recorded")

@@ -55,7 +55,8 @@ extension Monitor {
     try line("seen", shown(f.evidence), to: out)
     let note = f.severity == .note
     if !note, f.limitName.utf8CodeUnitCount > 0, !f.limit.isZero {
-      try line("limit", "\(short(f.value)) passes \(f.code).\(f.limitName) = \(short(f.limit))", to: out)
+      try line(
+        "limit", "\(short(f.value)) passes \(f.code).\(f.limitName) = \(short(f.limit))", to: out)
     }
     guard !again else { return }
     try line("try", f.advice, to: out)
@@ -111,7 +112,8 @@ extension Monitor {
       default: "the spike"
       }
     try out.append("\nThe steps before \(what), and that step:\n")
-    try out.append("    step         loss   |gradient|  update/weight  largest element of the gradient\n")
+    try out.append(
+      "    step         loss   |gradient|  update/weight  largest element of the gradient\n")
     for i in 0..<recorder.frozenCount {
       let row = recorder.frozenRow(i)
       var line = pad("\(row.step)", 8)

@@ -30,7 +30,8 @@ enum Robust {
   }
 
   /// 1.4826 times the median distance from `center`: the standard deviation, for normal numbers.
-  static func deviation(_ x: UnsafeMutablePointer<Double>, _ n: Int, from center: Double) -> Double {
+  static func deviation(_ x: UnsafeMutablePointer<Double>, _ n: Int, from center: Double) -> Double
+  {
     for i in 0..<n { x[i] = (x[i] - center).magnitude }
     return 1.4826 * median(x, n)
   }

@@ -78,7 +78,8 @@ struct Track: BitwiseCopyable {
   ) throws(RavineError) -> UnsafeMutablePointer<Track> {
     let samples = kind == .activation || timed ? 0 : min(count, sampleSize)
     let watched = watchesUnits(kind, rank: rank) ? units : 0
-    let doubles = 2 * levelCount + 2 * samples + Statistics.binCount
+    let doubles =
+      2 * levelCount + 2 * samples + Statistics.binCount
       + (timed ? 2 * Sequence.windowCount : 0)
     let head = (MemoryLayout<Track>.stride + 63) & ~63
     let (units5, overflow) = watched.multipliedReportingOverflow(by: 5)

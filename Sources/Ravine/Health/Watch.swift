@@ -50,7 +50,9 @@ extension Monitor {
   private func z(
     of level: Double, in window: Window, logarithms: Bool = false, positive: Bool
   ) -> (Double, Double) {
-    guard level.isFinite, Double(window.count) >= limit("spike", "least") else { return (.nan, .nan) }
+    guard level.isFinite, Double(window.count) >= limit("spike", "least") else {
+      return (.nan, .nan)
+    }
     let n = window.copy(to: scratch)
     if logarithms { for i in 0..<n { scratch[i] = Math.log(scratch[i]) } }
     let median = Robust.median(scratch, n)

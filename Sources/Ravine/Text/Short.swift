@@ -22,7 +22,8 @@ func short(_ x: Double) -> Text {
   let whole: Text = "\(digits / 100)"
   let rest = fraction(digits % 100, places: 2)
   let size = exponent.magnitude
-  return "\(sign)\(whole)\(rest)e\(exponent < 0 ? "-" as Text : "+")\(size < 10 ? "0" as Text : "")\(size)"
+  return
+    "\(sign)\(whole)\(rest)e\(exponent < 0 ? "-" as Text : "+")\(size < 10 ? "0" as Text : "")\(size)"
 }
 
 /// digits is d.dd times 10 to the power exponent.

@@ -76,7 +76,9 @@ class Poison:
 
 def poisoned(m):
     """A NaN in step 37, in fc1.weight at index 123."""
-    train(MLP([64, 32, 32, 10], "relu"), *digits(), "finite_guard | sgd(0.1)", 60, m, meddle=Poison())
+    train(
+        MLP([64, 32, 32, 10], "relu"), *digits(), "finite_guard | sgd(0.1)", 60, m, meddle=Poison()
+    )
 
 
 def large_steps(m):
@@ -135,7 +137,14 @@ class Outlier:
 
 def outlier(m):
     """In step 80 the pixels are a hundred times too large."""
-    train(MLP([64, 32, 32, 10], "relu"), *digits(), "clip_norm(1) | sgd(0.01)", 120, m, meddle=Outlier())
+    train(
+        MLP([64, 32, 32, 10], "relu"),
+        *digits(),
+        "clip_norm(1) | sgd(0.01)",
+        120,
+        m,
+        meddle=Outlier(),
+    )
 
 
 def saturated(m):

@@ -48,7 +48,7 @@ class MLP:
         self.classify = classify
         self.depth = len(sizes) - 1
         self.params = {}
-        for k, (n, m) in enumerate(zip(sizes, sizes[1:])):
+        for k, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False)):
             w = rng.normal(size=(n, m)) * np.sqrt(gain / n)
             self.params[f"fc{k}.weight"] = w.astype(dtype)
             self.params[f"fc{k}.bias"] = np.zeros(m, dtype)
@@ -85,9 +85,7 @@ def layer(name):
     return int("".join(c for c in name.split(".")[0] if c.isdigit()) or 0)
 
 
-def train(
-    net, x, y, recipe, steps, monitor, batch=64, activations=True, meddle=None, seed=0
-):
+def train(net, x, y, recipe, steps, monitor, batch=64, activations=True, meddle=None, seed=0):
     """Trains with Ravine's own optimizer, and records everything."""
     opt = rv.Optimizer(recipe, net.params)
     sampler = rv.Sampler(len(x), batch, seed)
@@ -124,7 +122,9 @@ class RNN:
         rng = np.random.default_rng(seed)
         u = rng.normal(size=(hidden, hidden))
         u *= radius / np.abs(np.linalg.eigvals(u)).max()
-        self.f, self.df = (np.tanh, lambda a: 1 - a * a) if f == "tanh" else (lambda z: z, np.ones_like)
+        self.f, self.df = (
+            (np.tanh, lambda a: 1 - a * a) if f == "tanh" else (lambda z: z, np.ones_like)
+        )
         self.params = {
             "rnn.recurrent": u.astype(np.float32),
             "rnn.input": (rng.normal(size=(inputs, hidden)) / np.sqrt(inputs)).astype(np.float32),

@@ -53,7 +53,13 @@ def scaled(factor):
 
     def change(step, records):
         for name, array, kind, depth, time in records:
-            yield name, array * array.dtype.type(factor) if kind == "gradient" else array, kind, depth, time
+            yield (
+                name,
+                array * array.dtype.type(factor) if kind == "gradient" else array,
+                kind,
+                depth,
+                time,
+            )
 
     return change
 

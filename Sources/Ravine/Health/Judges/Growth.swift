@@ -8,7 +8,8 @@ enum Growth: Judge {
       summary:
         "the norm over all gradients, or the loss: five medians of eight steps in a row double and the Theil-Sen slope of the logarithm over 64 steps passes ln 2 / 8; or each of eight steps in a row doubles",
       needs: "gradients or a loss, 9 steps or more",
-      advice: "divide the learning rate by 3 to 10, warm it up, or clip: clip_norm(1) before the rule",
+      advice:
+        "divide the learning rate by 3 to 10, warm it up, or clip: clip_norm(1) before the rule",
       source: "five doublings: Ben Braiek and Khomh 2022 (TheDeepChecker), arXiv:2204.00694",
       limits: [
         Limit(

@@ -12,7 +12,8 @@ enum Plateau: Judge {
         "where steps are too small or too large, see those findings; where the gradient is far smaller than at the start it is a flat place or the end of the way; where it is not, the noise of the batches decides: a smaller learning rate or larger batches",
       source: "Mann 1945 and Kendall 1975: sees the order of losses only, so no scale matters",
       limits: [
-        Limit("steps", 100, from: 16, to: 1e9, "steps before anything is judged", source: "convention"),
+        Limit(
+          "steps", 100, from: 16, to: 1e9, "steps before anything is judged", source: "convention"),
         Limit(
           "warn", -2.33, from: -100, to: 100, "deviations, over the whole run",
           source: "1 % of trendless series are below"),

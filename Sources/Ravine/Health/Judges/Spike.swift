@@ -14,12 +14,15 @@ enum Spike: Judge {
         Limit(
           "note", 6, "robust standard deviations above the median",
           source: "6 as in OLMo-core, on the logarithm"),
-        Limit("warn", 10, "the same", source: "healthy trainings reach 9, on a last batch of few items"),
+        Limit(
+          "warn", 10, "the same", source: "healthy trainings reach 9, on a last batch of few items"),
         Limit("factor", 10, from: 1, "times the median, for a warning", source: "one decade"),
         Limit(
-          "share", 0.01, from: 0, to: 1, "spikes per step, above which they are the noise of batches",
+          "share", 0.01, from: 0, to: 1,
+          "spikes per step, above which they are the noise of batches",
           source: "a last batch of few items comes once an epoch"),
-        Limit("least", 32, from: 8, to: 128, "steps before anything is judged", source: "convention"),
+        Limit(
+          "least", 32, from: 8, to: 128, "steps before anything is judged", source: "convention"),
       ])
   }
 

@@ -13,7 +13,8 @@ enum Swallowed: Judge {
       limits: [
         Limit("note", 0.01, from: 0, to: 1, "share of the update", source: "convention"),
         Limit("warn", 0.2, from: 0, to: 1, "share of the update", source: "convention"),
-        Limit("severe", 0.5, from: 0, to: 1, "share of the update", source: "more is lost than kept"),
+        Limit(
+          "severe", 0.5, from: 0, to: 1, "share of the update", source: "more is lost than kept"),
       ])
   }
 

@@ -138,7 +138,9 @@ class Report:
                 continue
             changed = "" if old.severity == f.severity else f"{old.severity} -> {f.severity}, "
             mark = "changed" if changed or old.value != f.value else "same   "
-            value = f"{old.value:.3g} -> {f.value:.3g}" if old.value != f.value else f"{f.value:.3g}"
+            value = (
+                f"{old.value:.3g} -> {f.value:.3g}" if old.value != f.value else f"{f.value:.3g}"
+            )
             lines.append(f"{mark}  {f.severity:6}  {f.code}: {f.where}: {changed}{value}")
         if len(lines) == 1:
             lines.append("nothing found in either")

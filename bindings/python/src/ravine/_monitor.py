@@ -5,7 +5,8 @@ from __future__ import annotations
 import weakref
 from _thread import RLock
 from ctypes import byref, c_double, c_int64, c_void_p
-from typing import Any, NamedTuple, NoReturn, SupportsFloat, SupportsIndex
+from dataclasses import dataclass
+from typing import Any, NoReturn, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from ._library import check, encode, lib, text, whole
 _KINDS = {"gradient": 1, "activation": 2, "weight": 3, "update": 4, "loss": 5}
 
 
-class Statistics(NamedTuple):
+@dataclass(frozen=True)
+class Statistics:
     """What the last record of an array had. What is not finite enters only its count."""
 
     count: int
@@ -130,8 +132,8 @@ class Monitor:
         out = layout.Statistics()
         with self._lock:
             check(lib.rvn_monitor_statistics(self._handle, encode(name, "name"), code, byref(out)))
-        fields = [getattr(out, field) for field, _ in layout.Statistics._fields_[1:-1]]
-        return Statistics(*fields, tuple(out.histogram))
+        found = {name: getattr(out, name) for name in Statistics.__dataclass_fields__}
+        return Statistics(**{**found, "histogram": tuple(out.histogram)})
 
     def get(self, key: str) -> float:
         """A limit, such as "vanishing.warn"; `report().limits` has them all."""
