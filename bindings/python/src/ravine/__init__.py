@@ -35,6 +35,7 @@ from ._errors import (
     UsageError,
     nearest,
 )
+from ._health import Finding, Report
 from ._landscape import (
     HessianExtremes,
     LossSlice,
@@ -44,11 +45,9 @@ from ._landscape import (
 )
 from ._init import init
 from ._library import isa, set_threads, shutdown, version
-from ._noise import NoiseScale, noise_scale
 from ._metric import MetricReport
-from ._health import Finding, Report
-from ._library import isa, set_threads, shutdown, version
 from ._monitor import Monitor, Statistics
+from ._noise import NoiseScale, noise_scale
 from ._optimizer import Optimizer
 from ._range import RangeTest, Suggestion, range_test
 from ._recipe import Recipe, Times, times

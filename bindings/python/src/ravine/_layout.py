@@ -273,6 +273,9 @@ class ActivationStatistics(Sized):
         ("deviation", c_double),
         ("least", c_double),
         ("largest", c_double),
+    ]
+
+
 class Record(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
