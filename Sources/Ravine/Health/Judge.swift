@@ -78,7 +78,7 @@ func allJudges() -> [JudgeEntry] {
     entry(EpsDominated.self),
     entry(ClipAlways.self),
     entry(Bouncing.self),
-    entry(Plateau.self),
+    entry(LossPlateau.self),
     entry(Noise.self),
   ]
 }

@@ -1,5 +1,5 @@
 /// How many units there are of a kind. Plain memory.
-private struct Units: BitwiseCopyable {
+private struct UnitCount: BitwiseCopyable {
   var depth: Int64
   var dead: Double
   var all: Double
@@ -7,7 +7,7 @@ private struct Units: BitwiseCopyable {
 
 /// Units by layer. The last layers are looked at first: arrays come layer by layer, mostly.
 private struct Layers: ~Copyable {
-  private var table: Table<Units>
+  private var table: Table<UnitCount>
 
   init(_ heap: Heap) { table = Table(heap) }
 
@@ -17,14 +17,14 @@ private struct Layers: ~Copyable {
     return i >= 0 ? i : nil
   }
 
-  func find(_ depth: Int64) -> Units? { depth < 0 ? nil : index(depth).map { table[$0] } }
+  func find(_ depth: Int64) -> UnitCount? { depth < 0 ? nil : index(depth).map { table[$0] } }
 
-  mutating func add(_ depth: Int64, _ units: Units) throws(RavineError) {
+  mutating func add(_ depth: Int64, _ units: UnitCount) throws(RavineError) {
     if let i = index(depth) {
       table[i].dead += units.dead
       table[i].all += units.all
     } else {
-      try table.append(Units(depth: depth, dead: units.dead, all: units.all))
+      try table.append(UnitCount(depth: depth, dead: units.dead, all: units.all))
     }
   }
 }
@@ -78,11 +78,11 @@ enum Dead: Judge {
     try add(q, &some, .note, "note", "some units of the layer are dead")
   }
 
-  private static func deadUnits(_ t: Track, _ steps: Double) -> Units? {
+  private static func deadUnits(_ t: Track, _ steps: Double) -> UnitCount? {
     guard let quiet = t.quiet, t.units > 0, t.count > 0 else { return nil }
     var dead = 0.0
     for u in 0..<t.units where Double(quiet[u]) >= steps { dead += 1 }
-    return Units(depth: -1, dead: dead, all: Double(t.units))
+    return UnitCount(depth: -1, dead: dead, all: Double(t.units))
   }
 
   /// The biases of a layer count together, however they are cut.

@@ -1,7 +1,7 @@
 import Kernels
 
 /// A loss that does not fall, or not any more.
-enum Plateau: Judge {
+enum LossPlateau: Judge {
   static var declaration: JudgeDeclaration {
     JudgeDeclaration(
       code: "plateau", title: "the loss does not fall",
