@@ -349,6 +349,7 @@ typedef struct rvn_range_result {
  * its sentence), CANCELLED, STATE, MEMORY, those of prepare. */
 rvn_status rvn_range_test(rvn_optimizer *opt, rvn_range_step step, void *user,
                           const rvn_range_options *options, rvn_range_result *result);
+
 /* ---- steps of a part ------------------------------------------------------------------------- */
 
 /* One update of one tensor alone. grad is its gradient for this call, NULL: the bound one; a tensor

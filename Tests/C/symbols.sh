@@ -14,7 +14,7 @@ complain() { echo "symbols: $1"; bad=1; }
 same() { diff -u "$2" "$3" > "$work/diff" || { complain "$1"; tail -n +4 "$work/diff"; }; }
 
 # Every function of the header, and nothing else.
-cc -E -P "$here/../../include/ravine.h" | grep -oE '\brvn_[a-z0-9_]+ ?\(' | tr -d '( ' | sort -u > "$work/header"
+cc -E -P "$here/../../include/ravine.h" | grep -oE '\brvn_[a-z0-9_]+ ?\([^*]' | grep -oE '^rvn_[a-z0-9_]+' | sort -u > "$work/header"
 readelf -W --dyn-syms "$lib" > "$work/dynamic"
 awk '$7 != "UND" && $5 != "LOCAL" && $4 == "FUNC" { sub(/@.*/, "", $8); print $8 }' "$work/dynamic" \
   | sort > "$work/exports"

@@ -211,7 +211,6 @@ static void structs(void) {
   AT(rvn_statistics, smallest, 80);
   AT(rvn_statistics, mean, 88);
   AT(rvn_statistics, histogram, 96);
-  SIZE(rvn_entry, 72);
   SIZE(rvn_entry, 80);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);

@@ -42,6 +42,13 @@ static rvn_status train(void *user, double rate, double *loss) {
   return rvn_optimizer_step(opt, NULL, NULL);
 }
 
+static rvn_status meddling(void *user, double rate, double *loss) {
+  CHECK_STATUS(add(opt, "late", w[0], NULL, N), RVN_ERR_STATE);
+  CHECK_STATUS(rvn_optimizer_remove(opt, 0), RVN_ERR_STATE);
+  CHECK_STATUS(rvn_optimizer_override(opt, "*", "sgd(0.1, momentum=0.5, nesterov=true)"), RVN_ERR_STATE);
+  return train(user, rate, loss);
+}
+
 /* Everything that a test must put back. */
 typedef struct sight {
   float w[3][N], state[3][4][N];
@@ -112,7 +119,10 @@ static void the_main_job(const char *recipe) {
   /* Before anything else: the test prepares. */
   open_handle(recipe, NULL);
   CHECK_OK(rvn_range_test(opt, train, &calls, NULL, &r));
-  CHECK_STATUS(add(opt, "late", w[0], NULL, N), RVN_ERR_STATE);
+  CHECK_OK(rvn_optimizer_slots(opt, 0, NULL, 0, NULL));
+  /* What it is to put back stays while it runs. */
+  CHECK_OK(rvn_range_test(opt, meddling, &calls, NULL, &r));
+  CHECK_OK(add(opt, "late", w[0], NULL, N));
   NOTE("%s", "");
 }
 

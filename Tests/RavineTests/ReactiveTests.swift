@@ -9,10 +9,10 @@ import Testing
 struct ReactiveTests {
   private func scales(_ text: String, _ metrics: [Double]) throws -> [Double] {
     let schedule = try StandaloneSchedule.make(Array(text.utf8))
-    return [schedule.value(at: 0)]
+    return [try schedule.value(at: 0)]
       + (try metrics.map {
         _ = try schedule.metric($0)
-        return schedule.value(at: 0)
+        return try schedule.value(at: 0)
       })
   }
 
@@ -134,11 +134,11 @@ struct ReactiveTests {
       ("over(10, plateau(warmup(2, steps=40%), 0.5, 0))", 0.25),
     ] {
       let schedule = try StandaloneSchedule.make(Array(text.utf8))
-      let first = schedule.value(at: 0)
+      let first = try schedule.value(at: 0)
       _ = try schedule.metric(1)
-      #expect(schedule.value(at: 0) == first, "\(text)")
+      #expect(try schedule.value(at: 0) == first, "\(text)")
       _ = try schedule.metric(1)
-      #expect(abs(schedule.value(at: 0) - after) < 1e-15, "\(text)")
+      #expect(abs(try schedule.value(at: 0) - after) < 1e-15, "\(text)")
     }
   }
 
