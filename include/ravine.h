@@ -161,8 +161,9 @@ typedef struct rvn_step_report {
   uint64_t step;        /* number of updates applied so far, this one included */
   double lr;            /* learning rate of the recipe's own rule in this step */
   double grad_norm;     /* 2-norm over all gradients before any stage but unscale and accumulate, in
-                           the type of the arithmetic; NaN if the step was skipped, or only
-                           accumulated, and no stage measured it */
+                           the type of the arithmetic: of this call's gradients if they were only
+                           accumulated, else of all since the last step; NaN if the step was skipped
+                           and no stage measured it */
   double clip_scale;    /* factor that clip_norm multiplied the gradient by; 1 if skipped */
   double update_norm;   /* 2-norm of (old parameters - new parameters), before a 16-bit type
                            rounds the new ones; 0 if skipped */

@@ -45,7 +45,7 @@ static rvn_status train(void *user, double rate, double *loss) {
 static rvn_status meddling(void *user, double rate, double *loss) {
   CHECK_STATUS(add(opt, "late", w[0], NULL, N), RVN_ERR_STATE);
   CHECK_STATUS(rvn_optimizer_remove(opt, 0), RVN_ERR_STATE);
-  CHECK_STATUS(rvn_optimizer_override(opt, "*", "sgd(0.1, momentum=0.5, nesterov=true)"), RVN_ERR_STATE);
+  CHECK_STATUS(rvn_optimizer_override(opt, "*", "adam(0.1)"), RVN_ERR_STATE);
   return train(user, rate, loss);
 }
 

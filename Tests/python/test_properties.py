@@ -373,9 +373,9 @@ class Split:
 def measured(recipe):
     """What a recipe measures, as its plan says: "" nothing, "tensor", "all"."""
     plan = rv.Optimizer(recipe, [np.zeros(3, np.float32)]).plan()
-    if "over each tensor" in plan:
+    if "over each tensor" in plan or "over each unit" in plan:
         return "tensor"
-    return "all" if "over all tensors" in plan else ""
+    return "all" if "over all" in plan else ""
 
 
 @EACH
@@ -457,6 +457,10 @@ def recipes_of_reports():
     return mains + [recipe for name in ENTRIES for recipe in properties.alone(name)[:4]]
 
 
+# Behind these the gradient has another size, and its norm is told there.
+PREPARING = ("unscale", "accumulate")
+
+
 @pytest.mark.parametrize("types", [*DTYPES, *properties.MIXED])
 def test_the_gradient_norm_is_that_of_the_gradients_as_given(types):
     source = World("finite", [(types, (17,)), (types, (1041,)), (types, (3,))])
@@ -464,6 +468,8 @@ def test_the_gradient_norm_is_that_of_the_gradients_as_given(types):
     allowed = 1e-6 if types in ("f32 f64", "bf16 f64") else CLOSE
     wrong = []
     for recipe in recipes_of_reports():
+        if recipe.startswith(PREPARING):
+            continue
         for step, (report, gradients, _, _) in enumerate(reports(recipe, source)):
             expected = norm(gradients.values())
             if abs(report.grad_norm - expected) > allowed * expected:

@@ -272,6 +272,12 @@ struct Piece {
   /// Adds a gradient to what was accumulated; the first of a window takes its place.
   private func accumulate(_ block: Int) {
     let k = work.pointee.phase.stage, padded = (length(block) + 15) & ~15
+    if let sums = reportSums(block) {
+      let (g, factor) = gradient(block, upTo: min(k, work.pointee.prepared))
+      work.pointee.kernels.measure[wide].unsafelyUnwrapped(g, 1, padded, sums)
+      sums[0] *= factor * factor
+      sums[1] = 0
+    }
     let (g, factor) = gradient(block, upTo: k)
     let slot = group.pointee.slots + work.pointee.stages[k].slot
     guard let sum = tensor.pointee.slots.unsafelyUnwrapped[slot] else { return }

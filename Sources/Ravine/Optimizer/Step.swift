@@ -66,7 +66,7 @@ extension Optimizer {
       countAccumulated()
       scalars.commit()
       report.skipped = .accumulating
-      report.gradNorm = isMeasured(plan) ? report.gradNorm : .nan
+      if reporting { try measureReport(plan, buffers, &report) }
       return report
     }
     takeAccumulated(plan)
@@ -466,7 +466,9 @@ extension Optimizer {
       }
     }
     report.updateNorm = update.squareRoot()
-    if !isMeasured(plan) { report.gradNorm = gradient.squareRoot() }
+    if report.skipped == .accumulating || !isMeasured(plan) {
+      report.gradNorm = gradient.squareRoot()
+    }
     if !gradient.isFinite, report.nonfinite == 0 {
       report.nonfinite = try countNonfinite(buffers)
     }

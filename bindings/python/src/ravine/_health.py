@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from html import escape
 from typing import Any, NamedTuple
 
 from ._errors import FileError, FormatError
@@ -50,6 +47,8 @@ class Report:
     """What a monitor found, the worst first. `print(report)` shows it."""
 
     def __init__(self, data: str | bytes) -> None:
+        import json  # here, as below: what importing the package does not need
+
         try:
             self._data = json.loads(data)
             self.findings: list[Finding] = [_finding(f) for f in self._data["findings"]]
@@ -80,6 +79,8 @@ class Report:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the JSON. The path holds the old file or the new one, whole, at any moment."""
+        import tempfile
+
         target = os.path.abspath(path)
         try:
             handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), suffix=".tmp")
@@ -95,10 +96,14 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON: schema "ravine.health", described in ravine.h."""
+        import json
+
         return json.dumps(self._data, indent=1, ensure_ascii=False) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict."""
+        import json
+
         found: dict[str, Any] = json.loads(self.to_json())
         return found
 
@@ -158,6 +163,8 @@ class Report:
     __hash__ = None  # type: ignore[assignment]
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         """A table without scripts, for light and dark pages."""
         rows = []
         for f in self.findings:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import weakref
 from _thread import RLock
 from ctypes import byref, c_double, c_int64, c_void_p
-from dataclasses import dataclass
-from typing import Any, NoReturn, SupportsFloat, SupportsIndex
+from typing import Any, NamedTuple, NoReturn, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -19,11 +18,10 @@ from ._library import check, encode, lib, text, whole
 _KINDS = {"gradient": 1, "activation": 2, "weight": 3, "update": 4, "loss": 5}
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """What the last record of an array had. What is not finite enters only its count."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
     nonfinite: int
     """How many elements are NaN or infinite."""
     zeros: int
@@ -132,7 +130,7 @@ class Monitor:
         out = layout.Statistics()
         with self._lock:
             check(lib.rvn_monitor_statistics(self._handle, encode(name, "name"), code, byref(out)))
-        found = {name: getattr(out, name) for name in Statistics.__dataclass_fields__}
+        found = {name: getattr(out, name) for name in Statistics._fields}
         return Statistics(**{**found, "histogram": tuple(out.histogram)})
 
     def get(self, key: str) -> float:

@@ -15,7 +15,8 @@ class StepReport(NamedTuple):
     lr: float
     """Learning rate of the recipe's own rule in this step."""
     grad_norm: float
-    """2-norm over all gradients before any stage but `unscale` and `accumulate`; NaN if not measured."""
+    """2-norm over all gradients before any stage but `unscale` and `accumulate`; NaN if skipped and not
+    measured."""
     clip_scale: float
     """Factor that the clipping stages multiplied the gradient by."""
     update_norm: float
