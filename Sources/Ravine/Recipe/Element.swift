@@ -60,6 +60,14 @@ struct Element {
   }
 }
 
+/// What a stage does with the values that it has.
+func facts(of stage: Element) throws(RavineError) -> StageFacts {
+  var values = [0.0]
+  for value in stage.values { values.append(value.constant ?? 0) }
+  let entry = try Catalog.shared().stages[stage.row]
+  return values.withUnsafeBufferPointer { entry.facts($0.baseAddress.unsafelyUnwrapped + 1) }
+}
+
 /// A clause: for some tensors other arguments, another rule, or none.
 struct Clause {
   enum Change {

@@ -89,6 +89,61 @@ func print(_ patterns: [Pattern]) -> Text {
   return out
 }
 
+extension Parser {
+  static func patterns(_ text: [UInt8]) throws(RavineError) -> [Pattern] {
+    var parser = try Parser(text, "patterns")
+    let patterns = try parser.patterns()
+    if !parser.lexer.atEnd { throw parser.lexer.expected("',' or the end of the patterns") }
+    return patterns
+  }
+
+  mutating func patterns() throws(RavineError) -> [Pattern] {
+    var out: [Pattern] = []
+    repeat {
+      let place = lexer.at
+      let quoted = try lexer.quoted()
+      let bytes = quoted ?? lexer.patternBytes()
+      if bytes.isEmpty { throw lexer.expected("a pattern for tensor names, such as *.bias") }
+      let test: Pattern.Test =
+        quoted == nil && bytes[0] == UInt8(ascii: "@") ? try property(bytes, place) : .name(bytes)
+      out.append(Pattern(test: test, optional: lexer.take("?")))
+      try checkMemory()
+      if out.count > Limits.stages {
+        throw lexer.error(place, "more than \(Limits.stages) patterns")
+      }
+    } while lexer.take(",")
+    return out
+  }
+
+  /// @rank<2 or @size>=1000
+  private func property(_ bytes: [UInt8], _ place: Int) throws(RavineError) -> Pattern.Test {
+    var i = 1
+    while i < bytes.count, isNameByte(bytes[i]) { i += 1 }
+    let name = Text(Array(bytes[1..<i]))
+    let start = i
+    while i < bytes.count, "<>=".utf8.contains(bytes[i]) { i += 1 }
+    let sign = Text(Array(bytes[start..<i]))
+    let comparison: Comparison? =
+      sign == "<"
+      ? .less
+      : sign == "<="
+        ? .lessOrEqual
+        : sign == ">"
+          ? .greater
+          : sign == ">=" ? .greaterOrEqual : sign == "=" || sign == "==" ? .equal : nil
+    var n = 0
+    let digits = bytes[i...]
+    guard let comparison, !digits.isEmpty, digits.count < 19, digits.allSatisfy(isDigit),
+      name == "rank" || name == "size"
+    else {
+      throw lexer.error(
+        place, "'\(Text(bytes))' is not a test such as @rank<2 or @size>=1000")
+    }
+    for d in digits { n = 10 * n + Int(d - UInt8(ascii: "0")) }
+    return name == "rank" ? .rank(comparison, n) : .size(comparison, n)
+  }
+}
+
 /// What a pattern may hold without quotes.
 func isPatternByte(_ c: UInt8) -> Bool {
   switch c {

@@ -62,14 +62,6 @@ private func print(_ a: Assignment, in recipe: Recipe) throws(RavineError) -> Te
   return out
 }
 
-/// "clip_value", and "clip_value#2" for the second of that name.
-func stageName(_ index: Int, in stages: [Element]) throws(RavineError) -> Text {
-  var number = 1
-  for i in 0..<index where stages[i].entry == stages[index].entry { number += 1 }
-  let name = try stages[index].declaration.name
-  return number == 1 ? Text(name) : "\(name)#\(number)"
-}
-
 func parameter(_ a: Assignment, in recipe: Recipe) throws(RavineError) -> Parameter {
   let element = a.stage.map { recipe.stages[$0] } ?? recipe.rule
   let own = try element.declaration
