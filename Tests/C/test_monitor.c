@@ -135,7 +135,7 @@ static void repeats(void) {
 /* ---- wrong use ---- */
 
 static void misuse(void) {
-  rvn_monitor *m = make();
+  rvn_monitor *m = NULL;
   rvn_record good, r;
   rvn_statistics s;
   rvn_options options;
