@@ -8,4 +8,4 @@ for tool in qemu-aarch64 aarch64-linux-gnu-gcc aarch64-linux-gnu-ld; do
   fi
 done
 make --no-print-directory build/aarch64/libravine.so.0
-QUICK=1 RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' bash Tests/C/run.sh build/aarch64 build/aarch64/tests aarch64-linux-gnu-gcc
+EMULATED=1 QUICK=1 RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' bash Tests/C/run.sh build/aarch64 build/aarch64/tests aarch64-linux-gnu-gcc
