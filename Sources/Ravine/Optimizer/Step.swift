@@ -416,8 +416,12 @@ extension Optimizer {
       let group = plan.groupWork[all[i].group]
       guard group.rule == row else { continue }
       if hyper == nil { hyper = group.hyper }
-      let sums = tensorSums(all[i], buffers)
-      for k in 0..<Int(RAVINE_MAX_MEASURES) { total[k] += sums[k] }
+      // Block by block, so that it does not matter where tensors are cut.
+      let width = Int(RAVINE_MAX_MEASURES)
+      let sums = buffers.work.pointee.ruleSums + all[i].firstBlock * width
+      for b in 0..<all[i].blocks {
+        for k in 0..<width { total[k] += sums[b * width + k] }
+      }
     }
     guard let hyper else { return }
     withUnsafeBytes(of: &total) {
