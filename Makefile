@@ -39,13 +39,16 @@ SHARED := -shared -Wl,-soname,libravine.so.0 -Wl,-z,nodelete -Wl,-z,now -Wl,-z,n
 # All objects become one. Swift's own small objects go through the host's allocator (see
 # Sources/CShims/scope.c). Swift emits what one module uses of another again; sections of their own
 # (--unique) let the copies be dropped. Of all symbols only rvn_* stay visible and no section is in a
-# group, so that the object can live in a host that is itself written in Swift.
+# group, so that the object can live in a host that is itself written in Swift. The package manager
+# leaves the objects of files that are gone.
 define library
 $(2)/ravine.done: $(SOURCES)
 	@echo "swift build for $(1)"
 	@mkdir -p $(2)
 	@swift build -c release --scratch-path $(2) --product ravine-c $(3) > $(2)/ravine.log 2>&1 \
 	  || { cat $(2)/ravine.log; exit 1; }
+	@ls $(2)/release/*.build/*.swift.o | grep -vF "$$$$(find Sources -name '*.swift' | sed 's|.*/|/|; s|$$$$|.o|')" \
+	  | xargs -r rm
 	@touch $$@
 
 $(1)/ravine.o: $(2)/ravine.done
