@@ -9,32 +9,27 @@ private func with(
 ) -> rvn_status {
   let mode = ravine_default_mode()
   defer { ravine_restore_mode(mode) }
-  var native = Options()
-  let status = enter(nil) { () throws(RavineError) in
-    guard let function else { throw null("function") }
-    try check(
-      function.pointee.struct_size, "rvn_function", least: MemoryLayout<rvn_function>.size)
-    if let host = function.pointee.host { native = try read(host) }
-  }
-  if status != RVN_OK { return status }
-  return enter(native.allocator) { () throws(RavineError) in
-    let f = function.unsafelyUnwrapped.pointee
-    guard let loss = f.loss else { throw null("rvn_function.loss") }
-    let problem = Problem(LossFunction(loss, f.user, mode: mode), native.allocator)
-    try checkNoneFailed()
-    guard f.tensor_count >= 0 else {
-      throw RavineError(
-        RVN_ERR_ARGUMENT,
-        "rvn_function.tensor_count is \(UInt(bitPattern: f.tensor_count)), more than memory can hold"
-      )
-    }
-    for i in 0..<f.tensor_count { try problem.add(try description(f.tensors, i)) }
-    try body(problem)
-  }
-}
-
-private func checkNoneFailed() throws(RavineError) {
-  if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
+  return enter(
+    reading: { (native) throws(RavineError) in
+      guard let function else { throw null("function") }
+      try check(
+        function.pointee.struct_size, "rvn_function", least: MemoryLayout<rvn_function>.size)
+      if let host = function.pointee.host { native = try read(host) }
+    },
+    { (native) throws(RavineError) in
+      let f = function.unsafelyUnwrapped.pointee
+      guard let loss = f.loss else { throw null("rvn_function.loss") }
+      let problem = Problem(LossFunction(loss, f.user, mode: mode), native.allocator)
+      try checkMemory()
+      guard f.tensor_count >= 0 else {
+        throw RavineError(
+          RVN_ERR_ARGUMENT,
+          "rvn_function.tensor_count is \(UInt(bitPattern: f.tensor_count)), more than memory can hold"
+        )
+      }
+      for i in 0..<f.tensor_count { try problem.add(try description(f.tensors, i)) }
+      try body(problem)
+    })
 }
 
 /// Tensor i of an array whose elements are as large as the caller's header makes them.
@@ -44,16 +39,7 @@ private func description(
   guard let tensors else { throw null("rvn_function.tensors") }
   let size = tensors.pointee.struct_size
   try check(size, "rvn_tensor", least: MemoryLayout<rvn_tensor>.size)
-  let t = element(UnsafeRawPointer(tensors), i, size).load(as: rvn_tensor.self)
-  try check(t.struct_size, "rvn_tensor", least: MemoryLayout<rvn_tensor>.size)
-  try check(t.reserved, "rvn_tensor.reserved")
-  return TensorDescription(
-    name: t.name, data: t.data, grad: t.grad, type: t.dtype, gradType: t.grad_dtype, rank: t.rank,
-    shape: t.shape)
-}
-
-private func element(_ base: UnsafeRawPointer, _ i: Int, _ size: Int) -> UnsafeRawPointer {
-  base + i * size
+  return try read((UnsafeRawPointer(tensors) + i * size).load(as: rvn_tensor.self))
 }
 
 // MARK: gradient

@@ -33,7 +33,7 @@ public func rvn_optimizer_load_with(
       how = LoadOptions(partial: o.partial != 0, params: o.params != 0, state: o.state != 0)
     }
     try optimizer.load(path, how) { (differences) throws(RavineError) in
-      try deliver(differences.start, differences.count, report, cap, needed, cutting: true)
+      try deliver(differences, report, cap, needed, cutting: true)
     }
   }
 }

@@ -16,6 +16,18 @@ func enter(_ allocator: ravine_allocator?, _ body: () throws(RavineError) -> Voi
   return status
 }
 
+/// An entry point in two parts: what reads the caller's options, and what works with the memory that
+/// they name.
+func enter(
+  reading: (inout Options) throws(RavineError) -> Void,
+  _ body: (Options) throws(RavineError) -> Void
+) -> rvn_status {
+  var options = Options()
+  let status = enter(nil) { () throws(RavineError) in try reading(&options) }
+  if status != RVN_OK { return status }
+  return enter(options.allocator) { () throws(RavineError) in try body(options) }
+}
+
 /// Puts a sentence into this thread's buffer, cut at a whole character if it is too long.
 private func say(_ message: Text) {
   let buffer = ravine_error_buffer().unsafelyUnwrapped
@@ -59,10 +71,17 @@ func deliver(
 }
 
 func deliver(
+  _ document: Document, _ buffer: UnsafeMutablePointer<CChar>?, _ cap: Int,
+  _ needed: UnsafeMutablePointer<Int>?, cutting: Bool = false
+) throws(RavineError) {
+  try deliver(document.start, document.count, buffer, cap, needed, cutting: cutting)
+}
+
+private func deliver(
   _ text: UnsafePointer<UInt8>?, _ n: Int, _ buffer: UnsafeMutablePointer<CChar>?, _ cap: Int,
   _ needed: UnsafeMutablePointer<Int>?, cutting: Bool = false
 ) throws(RavineError) {
-  if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
+  try checkMemory()
   needed?.pointee = n + 1
   let cap = cap < 0 ? Int.max : cap  // a size_t beyond what Int holds
   guard cap > 0 else { return }

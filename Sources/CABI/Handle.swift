@@ -22,7 +22,7 @@ final class Handle<Object: Held> {
 /// A handle for an object, to be ended by `destroy`.
 func handle<Object: Held>(of object: Object) throws(RavineError) -> OpaquePointer {
   let handle = Handle(object)
-  if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
+  try checkMemory()
   return OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
 }
 

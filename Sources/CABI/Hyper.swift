@@ -9,7 +9,7 @@ public func rvn_optimizer_get(
   with(opt) { (optimizer) throws(RavineError) in
     guard let value else { throw null("value") }
     let x = try optimizer.get(try bytes(key, "key"))
-    if ravine_exhausted() != 0 { throw RavineError(RVN_ERR_MEMORY, "out of memory") }
+    try checkMemory()
     value.pointee = x
   }
 }

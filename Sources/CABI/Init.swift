@@ -14,14 +14,12 @@ public func rvn_init_with(
   _ recipe: UnsafePointer<CChar>?, _ seed: UInt64, _ tensor: UnsafePointer<rvn_tensor>?,
   _ options: UnsafePointer<rvn_options>?
 ) -> rvn_status {
-  var native = Options()
-  let status = enter(nil) { () throws(RavineError) in
-    if let options { native = try read(options) }
-    _ = try Catalog.shared()
-  }
-  if status != RVN_OK { return status }
-  return enter(native.allocator) { () throws(RavineError) in
-    let text = try bytes(recipe, "recipe")
-    try initialize(text, seed: seed, try read(tensor), native)
-  }
+  enter(
+    reading: { (native) throws(RavineError) in
+      if let options { native = try read(options) }
+      _ = try Catalog.shared()
+    },
+    { (native) throws(RavineError) in
+      try initialize(try bytes(recipe, "recipe"), seed: seed, try read(tensor), native)
+    })
 }

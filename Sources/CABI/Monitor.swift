@@ -20,16 +20,15 @@ private func with(
 public func rvn_monitor_create(
   _ options: UnsafePointer<rvn_options>?, _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> rvn_status {
-  var native = Options()
-  let status = enter(nil) { () throws(RavineError) in
-    guard let out else { throw null("out") }
-    out.pointee = nil
-    if let options { native = try read(options) }
-  }
-  if status != RVN_OK { return status }
-  return enter(native.allocator) { () throws(RavineError) in
-    out?.pointee = try handle(of: try Monitor.make(native.allocator))
-  }
+  enter(
+    reading: { (native) throws(RavineError) in
+      guard let out else { throw null("out") }
+      out.pointee = nil
+      if let options { native = try read(options) }
+    },
+    { (native) throws(RavineError) in
+      out?.pointee = try handle(of: try Monitor.make(native.allocator))
+    })
 }
 
 @_cdecl("rvn_monitor_record") @implementation
@@ -67,8 +66,7 @@ public func rvn_monitor_report(
   _ needed: UnsafeMutablePointer<Int>?
 ) -> rvn_status {
   with(monitor) { (monitor) throws(RavineError) in
-    let text = try monitor.report()
-    try deliver(text.start, text.count, buf, cap, needed)
+    try deliver(try monitor.report(), buf, cap, needed)
   }
 }
 
@@ -78,8 +76,7 @@ public func rvn_monitor_report_json(
   _ needed: UnsafeMutablePointer<Int>?
 ) -> rvn_status {
   with(monitor) { (monitor) throws(RavineError) in
-    let text = try monitor.reportJSON()
-    try deliver(text.start, text.count, buf, cap, needed)
+    try deliver(try monitor.reportJSON(), buf, cap, needed)
   }
 }
 

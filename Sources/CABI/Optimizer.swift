@@ -28,17 +28,16 @@ public func rvn_optimizer_create_with(
   _ recipe: UnsafePointer<CChar>?, _ options: UnsafePointer<rvn_options>?,
   _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> rvn_status {
-  var native = Options()
-  let status = enter(nil) { () throws(RavineError) in
-    guard let out else { throw null("out") }
-    out.pointee = nil
-    if let options { native = try read(options) }
-    _ = try Catalog.shared()
-  }
-  if status != RVN_OK { return status }
-  return enter(native.allocator) { () throws(RavineError) in
-    out?.pointee = try handle(of: try Optimizer.make(try bytes(recipe, "recipe"), native))
-  }
+  enter(
+    reading: { (native) throws(RavineError) in
+      guard let out else { throw null("out") }
+      out.pointee = nil
+      if let options { native = try read(options) }
+      _ = try Catalog.shared()
+    },
+    { (native) throws(RavineError) in
+      out?.pointee = try handle(of: try Optimizer.make(try bytes(recipe, "recipe"), native))
+    })
 }
 
 func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> Options {
@@ -75,7 +74,11 @@ public func rvn_optimizer_add(
 }
 
 func read(_ tensor: UnsafePointer<rvn_tensor>?) throws(RavineError) -> TensorDescription {
-  guard let t = tensor?.pointee else { throw null("tensor") }
+  guard let tensor else { throw null("tensor") }
+  return try read(tensor.pointee)
+}
+
+func read(_ t: rvn_tensor) throws(RavineError) -> TensorDescription {
   try check(t.struct_size, "rvn_tensor", least: MemoryLayout<rvn_tensor>.size)
   try check(t.reserved, "rvn_tensor.reserved")
   return TensorDescription(
@@ -127,8 +130,7 @@ public func rvn_optimizer_plan(
   _ needed: UnsafeMutablePointer<Int>?
 ) -> rvn_status {
   with(opt) { (optimizer) throws(RavineError) in
-    let text = try optimizer.describe()
-    try deliver(text.start, text.count, buf, cap, needed)
+    try deliver(try optimizer.describe(), buf, cap, needed)
   }
 }
 

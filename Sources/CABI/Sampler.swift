@@ -20,18 +20,17 @@ public func rvn_sampler_create(
   _ options: UnsafePointer<rvn_sampler_options>?, _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> rvn_status {
   var description = SamplerDescription()
-  var native = Options()
-  let status = enter(nil) { () throws(RavineError) in
-    guard let out else { throw null("out") }
-    out.pointee = nil
-    guard let options else { throw null("options") }
-    description = try read(options)
-    if let host = options.pointee.host { native = try read(host) }
-  }
-  if status != RVN_OK { return status }
-  return enter(native.allocator) { () throws(RavineError) in
-    out?.pointee = try handle(of: try Sampler.make(description, native.allocator))
-  }
+  return enter(
+    reading: { (native) throws(RavineError) in
+      guard let out else { throw null("out") }
+      out.pointee = nil
+      guard let options else { throw null("options") }
+      description = try read(options)
+      if let host = options.pointee.host { native = try read(host) }
+    },
+    { (native) throws(RavineError) in
+      out?.pointee = try handle(of: try Sampler.make(description, native.allocator))
+    })
 }
 
 private func read(

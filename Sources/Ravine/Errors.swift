@@ -23,6 +23,6 @@ public struct RavineError: Error, Sendable {
 /// Fails if a small object had to come from the reserve: whoever builds something aside asks before
 /// publishing it, and whoever builds much asks often.
 @inline(__always)
-func checkMemory() throws(RavineError) {
+public func checkMemory() throws(RavineError) {
   if ravine_exhausted() != 0 { throw .memory }
 }
