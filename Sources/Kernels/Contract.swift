@@ -47,13 +47,18 @@ protocol SharedRule: MeasuringRule {
   #endif
 }
 
-/// A stage that changes each element of a gradient by itself. `p` is the parameter, where
-/// `StageFacts.reads` says that it is wanted, and nothing of worth elsewhere.
+/// A stage that changes each element of a gradient by itself, or only measures it. `p` is the
+/// parameter, where `StageFacts.reads` says that it is wanted, and nothing of worth elsewhere.
 protocol LaneStage {
   associatedtype T: Scalar
   associatedtype Hyper
   init(_ h: Hyper)
   func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes
+}
+
+extension LaneStage {
+  @inline(__always)
+  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
 }
 
 /// A stage behind the rule: it sees the parameters before and after the update, and returns what is

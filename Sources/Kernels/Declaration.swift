@@ -113,18 +113,20 @@ public struct Slot: Sendable {
 
 /// A rule as the library sees it: its declaration, and its per-step scalars.
 public struct RuleEntry {
+  public typealias Settle = (_ constants: UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void
+
   public let declaration: Declaration
   public let hyperSize, stateSize, measuresSize: Int
   /// Writes the scalars of a step for Float and for Double arithmetic.
   public let constants: [(UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void]
   /// Puts the measured sums into scalars that were written.
-  public let settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void]
+  public let settle: [Settle]
   /// For a rule that measures all tensors together.
   public let shared: Shared?
 
   public struct Shared {
     /// Puts its numbers into scalars that were written.
-    public let begin: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void]
+    public let begin: [Settle]
     /// Changes its numbers by the sums over all tensors.
     public let conclude:
       (UnsafePointer<Double>, UnsafePointer<Double>, UnsafeMutablePointer<Double>) -> Void

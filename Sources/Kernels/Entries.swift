@@ -15,38 +15,36 @@ public struct Entries: Visitor {
   mutating func rule<F: LaneRule, D: LaneRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    let none: (UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void = { _, _ in }
-    rules.append(
-      RuleEntry(
-        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-        stateSize: MemoryLayout<F.State>.size, measuresSize: 0,
-        constants: [ruleConstants(F.self), ruleConstants(D.self)], settle: [none, none],
-        shared: nil))
+    let none: RuleEntry.Settle = { _, _ in }
+    rules.append(rule(F.self, D.self, 0, [none, none]))
   }
 
   mutating func rule<F: MeasuringRule, D: MeasuringRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
     rules.append(
-      RuleEntry(
-        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-        stateSize: MemoryLayout<F.State>.size, measuresSize: MemoryLayout<F.Measures>.size,
-        constants: [ruleConstants(F.self), ruleConstants(D.self)],
-        settle: [settle(F.self), settle(D.self)], shared: nil))
+      rule(F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)]))
   }
 
   mutating func rule<F: SharedRule, D: SharedRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
     rules.append(
-      RuleEntry(
-        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-        stateSize: MemoryLayout<F.State>.size, measuresSize: MemoryLayout<F.Measures>.size,
-        constants: [ruleConstants(F.self), ruleConstants(D.self)],
-        settle: [settle(F.self), settle(D.self)],
-        shared: RuleEntry.Shared(
+      rule(
+        F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)],
+        RuleEntry.Shared(
           begin: [begin(F.self), begin(D.self)],
           conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) })))
+  }
+
+  private func rule<F: LaneRule, D: LaneRule>(
+    _: F.Type, _: D.Type, _ measuresSize: Int, _ settle: [RuleEntry.Settle],
+    _ shared: RuleEntry.Shared? = nil
+  ) -> RuleEntry {
+    RuleEntry(
+      declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
+      stateSize: MemoryLayout<F.State>.size, measuresSize: measuresSize,
+      constants: [ruleConstants(F.self), ruleConstants(D.self)], settle: settle, shared: shared)
   }
 
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
@@ -120,9 +118,7 @@ func ruleConstants<R: LaneRule>(_: R.Type)
   { $2.storeBytes(of: R(hyper(R.Hyper.self, $0), step: $1), as: R.self) }
 }
 
-func settle<R: MeasuringRule>(_: R.Type)
-  -> (UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void
-{
+func settle<R: MeasuringRule>(_: R.Type) -> RuleEntry.Settle {
   { constants, sums in
     var rule = constants.loadUnaligned(as: R.self)
     rule.settle(sums)
@@ -130,7 +126,7 @@ func settle<R: MeasuringRule>(_: R.Type)
   }
 }
 
-func begin<R: SharedRule>(_: R.Type) -> (UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void {
+func begin<R: SharedRule>(_: R.Type) -> RuleEntry.Settle {
   { constants, scalars in
     var rule = constants.loadUnaligned(as: R.self)
     rule.begin(scalars)

@@ -95,23 +95,6 @@ func scale<T: Scalar>(
   }
 }
 
-/// A gradient and what was added up before it.
-@inline(never)
-func accumulate<T: Scalar>(
-  _: T.Type, _ x: UnsafeRawPointer?, _ p: UnsafeRawPointer?, _ factor: Double,
-  _ y: UnsafeMutableRawPointer?, _ count: Int
-) {
-  let from = x.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
-  let sum = p.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
-  let to = y.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
-  let f = T(factor)
-  var i = 0
-  while i < count {
-    storeLanes(loadLanes(sum + i) + loadLanes(from + i) * f, to + i)
-    i &+= T.Lanes.scalarCount
-  }
-}
-
 /// Fills the table of this module's instruction set.
 struct Filler: Visitor {
   let kernels: UnsafePointer<ravine_kernels>
@@ -194,8 +177,6 @@ func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
   eachStage(&filler)
   kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $3, $4, $5) }
   kernels.pointee.stage[2 &* filler.stages &+ 1] = { scale(Double.self, $1, $3, $4, $5) }
-  kernels.pointee.stage[2 &* filler.stages &+ 2] = { accumulate(Float.self, $1, $2, $3, $4, $5) }
-  kernels.pointee.stage[2 &* filler.stages &+ 3] = { accumulate(Double.self, $1, $2, $3, $4, $5) }
 
   let measure = kernels.pointee.measure.unsafelyUnwrapped
   measure[0] = { measureBlocks(Squares.self, Float.self, $0, $1, $2, $3) }

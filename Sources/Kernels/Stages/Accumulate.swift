@@ -33,6 +33,7 @@ struct Accumulate<T: Scalar>: DeclaredStage {
 
   init(_ h: Hyper) {}
 
+  /// `p` is what was accumulated.
   @inline(__always)
-  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
+  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { p + g }
 }

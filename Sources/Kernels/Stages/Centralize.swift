@@ -25,7 +25,4 @@ struct Centralize<T: Scalar>: DeclaredStage {
   struct Hyper { var axis: Double }
 
   init(_ h: Hyper) {}
-
-  @inline(__always)
-  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
 }

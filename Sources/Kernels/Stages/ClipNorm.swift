@@ -43,7 +43,4 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
   struct Hyper { var max, p, compat: Double }
 
   init(_ h: Hyper) {}
-
-  @inline(__always)
-  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
 }

@@ -34,7 +34,4 @@ struct ClipUnit<T: Scalar>: DeclaredStage {
   struct Hyper { var factor, eps, axis: Double }
 
   init(_ h: Hyper) {}
-
-  @inline(__always)
-  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
 }

@@ -20,7 +20,4 @@ struct Maximize<T: Scalar>: DeclaredStage {
   struct Hyper {}
 
   init(_ h: Hyper) {}
-
-  @inline(__always)
-  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
 }

@@ -71,7 +71,4 @@ struct Unscale<T: Scalar>: DeclaredStage {
   struct Hyper { var scale, dynamic, growth, backoff, interval, hysteresis, floor: Double }
 
   init(_ h: Hyper) {}
-
-  @inline(__always)
-  func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes { g }
 }

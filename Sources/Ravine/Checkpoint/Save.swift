@@ -72,7 +72,7 @@ extension Optimizer {
         for (_, slot) in try slotNames(i) {
           try items.table.append(
             Item(
-              tensor: i, slot: slot, type: tensors[i].wide == 1 ? RVN_F64 : RVN_F32,
+              tensor: i, slot: slot, type: tensors[i].laneType,
               memory: tensors[i].slots.unsafelyUnwrapped[slot], bytes: tensors[i].count * size))
         }
       }

@@ -102,10 +102,7 @@ final class Buffers {
     _ tensors: borrowing Table<Tensor>, _ heap: Heap
   ) throws(RavineError) -> (start: UnsafeMutablePointer<TaskWork>, count: Int) {
     var count = 0
-    for i in 0..<tensors.count {
-      let chunk = UnitWork.chunk(tensors[i])
-      count += (tensors[i].blocks + chunk - 1) / chunk
-    }
+    for i in 0..<tensors.count { count += UnitWork.chunks(tensors[i]) }
     let tasks = try heap.allocate(TaskWork.self, count)
     var t = 0
     for i in 0..<tensors.count {

@@ -156,11 +156,10 @@ final class Plan {
         factor: 1)
       place += element.values.count
       if k < before { slot += slots } else { behind += slots }
-      let facts = catalog.stages[element.row].facts(groupWork[0].hyper(of: stageWork[k]))
-      if k == before { measureRules(&scaled) }
-      plan(facts, k, &scaled)
+      if k == before { measureRules(scaled) }
+      plan(facts(k), k, &scaled)
     }
-    if before == stageCount { measureRules(&scaled) }
+    if before == stageCount { measureRules(scaled) }
     phases.append(Phase(kind: .update, number: phases.count))
   }
 
@@ -180,8 +179,7 @@ final class Plan {
       scaled = true
     }
     if let units = facts.units {
-      if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
-      work.pointee.phase = phases.count - 1
+      work.pointee.phase = measuringPhase(scaled)
       work.pointee.units = unitStages
       unitStages += 1
       byColumns = byColumns || units.columns
@@ -189,18 +187,22 @@ final class Plan {
     }
     if facts.settles { phases.append(Phase(kind: .settle, number: phases.count, stage: k)) }
     guard let measurement = facts.measures else { return }
-    if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
     work.pointee.measurement = measurement.rawValue
-    work.pointee.phase = phases.count - 1
+    work.pointee.phase = measuringPhase(scaled)
     work.pointee.column = columns
     columns += 1
     scaled = facts.scales
   }
 
-  private func measureRules(_ scaled: inout Bool) {
+  /// The last measuring phase, or a new one where the gradient was scaled since.
+  private func measuringPhase(_ scaled: Bool) -> Int {
+    if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
+    return phases.count - 1
+  }
+
+  private func measureRules(_ scaled: Bool) {
     for g in 0..<groups.count where groupWork[g].measures > 0 {
-      if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
-      phases[phases.count - 1].ruleMeasures = true
+      phases[measuringPhase(scaled)].ruleMeasures = true
       return
     }
   }

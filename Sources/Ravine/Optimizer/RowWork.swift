@@ -77,7 +77,7 @@ struct RowWork: BitwiseCopyable {
       own.firstBlock += at
       own.data = p
       own.grad = UnsafeRawPointer(g)
-      own.gradType = tensor.wide == 1 ? RVN_F64 : RVN_F32
+      own.gradType = tensor.laneType
       own.slots = pointers
       withUnsafeMutablePointer(to: &own) {
         Piece(work: work, tensor: $0, scratch: scratch).run(0, blocks)

@@ -104,8 +104,10 @@ extension Optimizer {
       try checkParts(plan)
       try checkAlone(plan)
       try checkRows(plan, tensors[index])
-      guard count > 0, length > 0, let rows, let grads else {
-        return try nothing(plan)
+      guard let buffers else { throw .memory }
+      let frozen = plan.groupWork[tensors[index].group].rule < 0
+      guard count > 0, length > 0, !frozen, let rows, let grads else {
+        return try apply(plan, buffers, active: false, reporting)
       }
       return try stepRows(index, rows, count, grads, length, plan, reporting)
     }
@@ -115,7 +117,6 @@ extension Optimizer {
     _ index: Int, _ rows: UnsafePointer<Int64>, _ count: Int, _ grads: UnsafeRawPointer,
     _ length: Int, _ plan: Plan, _ reporting: Bool
   ) throws(RavineError) -> StepReport {
-    if plan.groupWork[tensors[index].group].rule < 0 { return try nothing(plan) }
     try checkPart(tensors[index])
     let room = try room(plan, tensors[index], count, length)
     let found = room.index(rows, count), own = room.tensor
@@ -132,16 +133,6 @@ extension Optimizer {
     let report = try apply(plan, room.buffers, active: true, reporting)
     tensors[index].t = own.pointee.t
     tensors[index].part = own.pointee.part
-    return report
-  }
-
-  /// A step without a gradient.
-  private func nothing(_ plan: Plan) throws(RavineError) -> StepReport {
-    try plan.move(to: Double(step))
-    var report = StepReport()
-    report.step = step
-    report.lr = plan.rate.pointee
-    report.skipped = .noGradient
     return report
   }
 

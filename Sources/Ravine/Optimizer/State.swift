@@ -36,7 +36,7 @@ extension Optimizer {
       try convert(&t, RVN_F64, out, type, 1)
       return
     }
-    try convert(array, tensors[index].wide == 1 ? RVN_F64 : RVN_F32, out, type, count)
+    try convert(array, tensors[index].laneType, out, type, count)
   }
 
   public func write(
@@ -50,7 +50,7 @@ extension Optimizer {
       tensors[index].t = UInt64(t)
       return
     }
-    try convert(source, type, array, tensors[index].wide == 1 ? RVN_F64 : RVN_F32, count)
+    try convert(source, type, array, tensors[index].laneType, count)
   }
 
   /// The array of a slot; nil for "step".

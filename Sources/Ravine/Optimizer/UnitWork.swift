@@ -37,8 +37,7 @@ struct UnitWork: BitwiseCopyable {
     out.units = out.byColumn ? out.columns : rows
     out.chunk = UnitWork.chunk(tensor)
     if out.byColumn {
-      let chunks = (tensor.blocks + out.chunk - 1) / out.chunk
-      out.sums = try heap.zeros(Double.self, chunks * out.stride)
+      out.sums = try heap.zeros(Double.self, UnitWork.chunks(tensor) * out.stride)
     } else {
       out.sums = try heap.zeros(Double.self, 3 * rows)
       out.edges = try heap.zeros(Double.self, 6 * tensor.blocks)
@@ -58,19 +57,23 @@ struct UnitWork: BitwiseCopyable {
     return (tensor.blocks + chunks - 1) / chunks
   }
 
+  /// How many such runs there are.
+  static func chunks(_ tensor: Tensor) -> Int {
+    let chunk = chunk(tensor)
+    return (tensor.blocks + chunk - 1) / chunk
+  }
+
   /// Before the blocks of a step are added to them.
   func clear(_ tensor: Tensor) {
     guard byColumn, let sums else { return }
-    let chunks = (tensor.blocks + chunk - 1) / chunk
-    sums.update(repeating: 0, count: chunks * stride)
+    sums.update(repeating: 0, count: UnitWork.chunks(tensor) * stride)
   }
 
   /// Adds the parts of each unit in their order.
   func join(_ tensor: Tensor) {
     guard let sums else { return }
     if byColumn {
-      let chunks = (tensor.blocks + chunk - 1) / chunk
-      for c in 1..<max(1, chunks) {
+      for c in 1..<max(1, UnitWork.chunks(tensor)) {
         for k in 0..<3 * columns { sums[k] += sums[c * stride + k] }
       }
       return

@@ -101,7 +101,7 @@ struct Work: BitwiseCopyable {
   var before: Int
   /// How many of the stages bring the gradient to its true size.
   var prepared: Int
-  /// Row of the stage kernel that only scales; the one behind it adds.
+  /// Row of the stage kernel that only scales.
   var scaleRow: Int
   var blocks: Int
   /// For each measuring stage an array with one sum for each block.
@@ -122,6 +122,11 @@ struct Work: BitwiseCopyable {
   var rows: UnsafePointer<RowWork>?
   var next: Int
   var finished: Int
+
+  /// The sums of a block of a tensor.
+  func ruleSums(_ tensor: Tensor, _ block: Int) -> UnsafeMutablePointer<Double> {
+    ruleSums + (tensor.firstBlock + block) * Int(RAVINE_MAX_MEASURES)
+  }
 }
 
 /// What one worker writes to: blocks of the widest element.
