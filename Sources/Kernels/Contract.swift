@@ -48,11 +48,12 @@ protocol SharedRule: MeasuringRule {
 }
 
 /// A stage that changes each element of a gradient by itself, or only measures it. `p` is the
-/// parameter, where `StageFacts.reads` says that it is wanted, and nothing of worth elsewhere.
+/// parameter, where `StageFacts.reads` says that it is wanted, a normal random number, where
+/// `StageFacts.seed` does, and nothing of worth elsewhere. `t` counts the optimizer's steps from 1.
 protocol LaneStage {
   associatedtype T: Scalar
   associatedtype Hyper
-  init(_ h: Hyper)
+  init(_ h: Hyper, step t: Double)
   func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes
 }
 

@@ -135,8 +135,8 @@ public struct RuleEntry {
 
 /// A stage as the library sees it.
 public struct StageEntry {
-  /// Writes the scalars of a step from hyper-parameters; a stage behind the rule also sees the
-  /// rule's rate and the tensor's step.
+  /// Writes the scalars of a step from hyper-parameters. A stage behind the rule also sees the rule's
+  /// rate, and the tensor's step; one before it the optimizer's.
   public typealias Constants = (
     _ h: UnsafePointer<Double>, _ lr: Double, _ t: Double, _ out: UnsafeMutableRawPointer
   ) -> Void
@@ -172,6 +172,8 @@ public struct StageFacts: Sendable {
   public let averages: Bool
   /// Whether its lanes want the parameters.
   public let reads: Bool
+  /// Where its lanes want normal random numbers: the seed.
+  public let seed: Double?
   /// Whether it stands behind the rule.
   public let follows: Bool
   /// Whether it must know sums over a tensor's update, there.
@@ -186,7 +188,8 @@ public struct StageFacts: Sendable {
   public init(
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
     factor: Double = 1, prepares: Bool = false, accumulates: Double = 0, averages: Bool = false,
-    reads: Bool = false, follows: Bool = false, settles: Bool = false, limit: Double = .infinity,
+    reads: Bool = false, seed: Double? = nil, follows: Bool = false, settles: Bool = false,
+    limit: Double = .infinity,
     conflict: StaticString? = nil, units: Units? = nil
   ) {
     self.measures = measures
@@ -197,6 +200,7 @@ public struct StageFacts: Sendable {
     self.accumulates = accumulates
     self.averages = averages
     self.reads = reads
+    self.seed = seed
     self.follows = follows
     self.settles = settles
     self.limit = limit

@@ -135,7 +135,7 @@ func begin<R: SharedRule>(_: R.Type) -> RuleEntry.Settle {
 }
 
 func stageConstants<S: LaneStage>(_: S.Type) -> StageEntry.Constants {
-  { h, _, _, out in out.storeBytes(of: S(hyper(S.Hyper.self, h)), as: S.self) }
+  { h, _, t, out in out.storeBytes(of: S(hyper(S.Hyper.self, h), step: t), as: S.self) }
 }
 
 func updateConstants<S: UpdateStage>(_: S.Type) -> StageEntry.Constants {

@@ -25,6 +25,7 @@ func eachStage<V: Visitor>(_ v: inout V) {
   v.stage(ClipValue<Float>.self, { pass(ClipValue<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipValue<Double>.self, { pass(ClipValue<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(ClipUnit<Float>.self, { pass(ClipUnit<Float>.self, $0, $1, $2, $3, $4, $5) }, ClipUnit<Double>.self, { pass(ClipUnit<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(Centralize<Float>.self, { pass(Centralize<Float>.self, $0, $1, $2, $3, $4, $5) }, Centralize<Double>.self, { pass(Centralize<Double>.self, $0, $1, $2, $3, $4, $5) })
+  v.stage(Noise<Float>.self, { pass(Noise<Float>.self, $0, $1, $2, $3, $4, $5) }, Noise<Double>.self, { pass(Noise<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(FiniteGuard<Float>.self, { pass(FiniteGuard<Float>.self, $0, $1, $2, $3, $4, $5) }, FiniteGuard<Double>.self, { pass(FiniteGuard<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.stage(Maximize<Float>.self, { pass(Maximize<Float>.self, $0, $1, $2, $3, $4, $5) }, Maximize<Double>.self, { pass(Maximize<Double>.self, $0, $1, $2, $3, $4, $5) })
   v.either(

@@ -285,6 +285,11 @@ def outcome(params, opt, names):
     return out
 
 
+def drawn(recipe):
+    """Whether it draws numbers that hang on the names of tensors, which in a list are their places."""
+    return "drawn by name" in rv.Optimizer(recipe, [np.zeros(3, np.float32)]).plan()
+
+
 @EACH
 def test_bound_passed_dict_or_list(name):
     full = world("full tiny")
@@ -303,6 +308,8 @@ def test_bound_passed_dict_or_list(name):
             opt.step(loss=0.5)
         assert outcome(params, opt, names) == expected, f"{recipe}: bound, and passed"
 
+        if drawn(recipe):
+            continue
         _, params = full.copies()
         opt = rv.Optimizer(recipe, list(params.values()), grad_dtype=types)
         for gradients in full.gradients:
@@ -316,7 +323,10 @@ def test_a_list_with_none_is_a_dict_without_the_name(name):
     tiny = world("tiny")
     names = list(tiny.layout)
     types = [tiny.grad_dtypes[n] for n in names]
-    for recipe in properties.alone(name)[:2] + properties.chained(name)[:2]:
+    recipes = [r for r in properties.alone(name)[:2] + properties.chained(name)[:2] if not drawn(r)]
+    if not recipes:
+        pytest.skip(f"{name} draws numbers by name")
+    for recipe in recipes:
         passed = Run(recipe, "tiny").finish()
         _, params = tiny.copies()
         opt = rv.Optimizer(recipe, tuple(params.values()), grad_dtype=types)
@@ -371,9 +381,9 @@ class Split:
 
 
 def measured(recipe):
-    """What a recipe measures, as its plan says: "" nothing, "tensor", "all"."""
+    """Over what a recipe measures or draws, as its plan says: "" nothing, "tensor", "all"."""
     plan = rv.Optimizer(recipe, [np.zeros(3, np.float32)]).plan()
-    if "over each tensor" in plan or "over each unit" in plan:
+    if drawn(recipe) or "over each tensor" in plan or "over each unit" in plan:
         return "tensor"
     return "all" if "over all" in plan else ""
 

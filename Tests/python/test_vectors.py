@@ -204,6 +204,21 @@ def test_initial_values(case):
         close(ours.max(), case["high"], 1e-3 * case["std"], "the largest")
 
 
+@pytest.mark.parametrize("case", cases("drawn"))
+def test_drawn_numbers(case):
+    """The numbers are our own, and so many that their moments tell."""
+    w, zero = np.zeros(case["count"]), np.zeros(case["count"])
+    opt = rv.Optimizer(case["recipe"], {"w": w}, {"w": zero})
+    for t, (mean, std) in enumerate(zip(case["mean"], case["std"]), 1):
+        before = w.copy()
+        opt.step()
+        noise = before - w
+        allowed = 6 * np.sqrt(2 / noise.size) * std
+        close(noise.mean(), mean, allowed, f"mean of step {t}")
+        close(noise.std(), std, allowed, f"standard deviation of step {t}")
+        close((noise**4).mean(), 3 * std**4, 6 * np.sqrt(96 / noise.size) * std**4, "4th moment")
+
+
 def test_everything_in_the_catalog_has_vectors():
     """The house rule: with each rule, stage, schedule and initializer comes one file here."""
     named = {e.name: e.kind for e in rv.catalog() if e.kind in ("rule", "stage", "schedule", "init")}

@@ -1059,6 +1059,29 @@ def centralize():
     ]
 
 
+@vectors("noise", f"optax.add_noise, {OPTAX}", kind="stage")
+def noise():
+    def case(title, arguments, eta, gamma, count=40_000, steps=6):
+        reference = optax.add_noise(eta, gamma, 0)
+        zero = jnp.zeros(count, jnp.float64)
+        state = reference.init(zero)
+        drawn = []
+        for _ in range(steps):
+            update, state = reference.update(zero, state)
+            drawn.append(np.asarray(update))
+        return {
+            "title": title, "recipe": f"noise({arguments}) | sgd(1)", "dtype": "drawn",
+            "source": OPTAX, "count": count, "eta": eta, "gamma": gamma,
+            "mean": [x.mean() for x in drawn], "std": [x.std() for x in drawn],
+        }
+
+    return [
+        case("defaults", "0.01", 0.01, 0.55),
+        case("slower", "1, gamma=0.2", 1, 0.2),
+        case("steady", "0.3, gamma=0", 0.3, 0),
+    ]
+
+
 @vectors("accumulate", f"optax.MultiSteps, {OPTAX}", kind="stage")
 def accumulate():
     def ref(n, make, **options):

@@ -62,9 +62,10 @@ public enum RandomPurpose: UInt64, Sendable {
   case draws = 2  // with replacement
   case batches = 3  // the order of stratified batches
   case places = 4  // within a stratified batch
+  case initial = 5  // values of parameters
+  case gradientNoise = 6
   case checkedEntries = 16  // which elements a gradient check looks at
   case checkedDirections = 17  // of a gradient check
   case hessianStart = 18  // the first vector of Lanczos
   case sliceDirections = 19  // of a loss slice
-  case initial = 5  // values of parameters
 }

@@ -31,7 +31,7 @@ struct Accumulate<T: Scalar>: DeclaredStage {
 
   struct Hyper { var n, reduce: Double }
 
-  init(_ h: Hyper) {}
+  init(_ h: Hyper, step t: Double) {}
 
   /// `p` is what was accumulated.
   @inline(__always)

@@ -24,5 +24,5 @@ struct Centralize<T: Scalar>: DeclaredStage {
 
   struct Hyper { var axis: Double }
 
-  init(_ h: Hyper) {}
+  init(_ h: Hyper, step t: Double) {}
 }

@@ -42,5 +42,5 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
 
   struct Hyper { var max, p, compat: Double }
 
-  init(_ h: Hyper) {}
+  init(_ h: Hyper, step t: Double) {}
 }

@@ -33,5 +33,5 @@ struct ClipUnit<T: Scalar>: DeclaredStage {
 
   struct Hyper { var factor, eps, axis: Double }
 
-  init(_ h: Hyper) {}
+  init(_ h: Hyper, step t: Double) {}
 }

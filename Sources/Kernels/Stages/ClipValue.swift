@@ -20,7 +20,7 @@ struct ClipValue<T: Scalar>: DeclaredStage {
   struct Hyper { var max: Double }
   let max: T.Lanes
 
-  init(_ h: Hyper) { max = T.Lanes(repeating: T(h.max)) }
+  init(_ h: Hyper, step t: Double) { max = T.Lanes(repeating: T(h.max)) }
 
   @inline(__always)
   func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes {

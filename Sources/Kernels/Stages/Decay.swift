@@ -51,7 +51,7 @@ struct Decay<T: Scalar>: DeclaredStage, UpdateStage {
   let signs, cautious, proximal: Bool
   let divisor: T
 
-  init(_ h: Hyper) {
+  init(_ h: Hyper, step t: Double) {
     rate = T(h.weightDecay)
     signs = h.kind == 1
     cautious = false

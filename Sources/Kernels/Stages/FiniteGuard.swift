@@ -37,7 +37,7 @@ struct FiniteGuard<T: Scalar>: DeclaredStage {
 
   struct Hyper { var action, limit: Double }
 
-  init(_ h: Hyper) {}
+  init(_ h: Hyper, step t: Double) {}
 
   @inline(__always)
   func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes {

@@ -19,5 +19,5 @@ struct Maximize<T: Scalar>: DeclaredStage {
 
   struct Hyper {}
 
-  init(_ h: Hyper) {}
+  init(_ h: Hyper, step t: Double) {}
 }

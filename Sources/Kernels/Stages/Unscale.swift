@@ -70,5 +70,5 @@ struct Unscale<T: Scalar>: DeclaredStage {
 
   struct Hyper { var scale, dynamic, growth, backoff, interval, hysteresis, floor: Double }
 
-  init(_ h: Hyper) {}
+  init(_ h: Hyper, step t: Double) {}
 }

@@ -12,7 +12,7 @@ extension Optimizer {
         let stage = plan.stageWork[k]
         for wide in 0..<2 where group.pointee.uses(wide) {
           plan.catalog.stages[stage.row].constants[wide](
-            group.pointee.hyper(of: stage), 0, 0,
+            group.pointee.hyper(of: stage), 0, Double(step + 1),
             group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
         }
       }

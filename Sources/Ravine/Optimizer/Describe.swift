@@ -35,6 +35,7 @@ extension Optimizer {
         let stage = plan.stageWork[k]
         if stage.transforms || stage.scales || k >= plan.before {
           out.append(", with \(try stageName(k, in: recipe.stages)) in cache")
+          if stage.draws >= 0 { out.append(", drawn by name") }
         }
       }
       return "\(out)\n"

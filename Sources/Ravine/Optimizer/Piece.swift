@@ -100,7 +100,9 @@ struct Piece {
         g = changeUnits(k, block, g, factor)
         factor = 1
       } else if s.transforms {
-        if s.reads, p == nil {
+        if s.draws >= 0 {
+          p = normals(s, block)
+        } else if s.reads {
           p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
         }
         work.pointee.kernels.stage[2 * s.row + wide].unsafelyUnwrapped(
@@ -110,6 +112,24 @@ struct Piece {
       }
     }
     return (g, factor)
+  }
+
+  /// Normal random numbers for a block, in scratch: they hang on the seed, the tensor's name, the step,
+  /// their place, and which of such stages it is.
+  private func normals(_ stage: StageWork, _ block: Int) -> UnsafeRawPointer {
+    let n = length(block), padded = (n + 15) & ~15
+    let name = UnsafeBufferPointer(start: tensor.pointee.name, count: tensor.pointee.nameCount)
+    let random = Philox(seed: stage.seed, .gradientNoise)
+      .child(NameIndex.hash(name)).child(
+        work.pointee.step, work.pointee.call << 8 | UInt64(stage.draws))
+    let out = wide == 1 ? scratch.p : scratch.raw
+    random.normals(
+      (tensor.pointee.drawn + block) * RAVINE_BLOCK, n, out.assumingMemoryBound(to: Double.self))
+    memset(out + 8 * n, 0, 8 * (padded - n))
+    if wide == 0 {
+      work.pointee.kernels.load[2 * Int(RVN_F64)].unsafelyUnwrapped(out, scratch.p, padded)
+    }
+    return UnsafeRawPointer(scratch.p)
   }
 
   /// A block times a factor, in scratch.

@@ -31,6 +31,8 @@ final class Plan {
   /// How many stages change the gradient by unit, and whether by columns.
   private(set) var unitStages = 0
   private(set) var byColumns = false
+  /// How many stages want random numbers.
+  private var drawing = 0
   /// How many stages bring the gradient to its true size.
   private(set) var prepared = 0
   /// The learning rate of the recipe's own rule: every rule's first parameter.
@@ -167,6 +169,10 @@ final class Plan {
     let work = stageWork + k
     work.pointee.transforms = facts.transforms
     work.pointee.reads = facts.reads
+    if facts.seed != nil {
+      work.pointee.draws = drawing
+      drawing += 1
+    }
     work.pointee.scales = facts.scales
     work.pointee.prepares = facts.prepares
     if facts.prepares, prepared == k { prepared = k + 1 }
@@ -227,10 +233,11 @@ final class Plan {
     catalog.stages[stageWork[k].row].facts(groupWork[0].hyper(of: stageWork[k]))
   }
 
-  /// Puts the factors in place that do not hang on what is measured.
+  /// Puts the factors in place that do not hang on what is measured, and the seeds.
   func setFactors() {
-    for k in 0..<before where stageWork[k].scales && stageWork[k].measurement < 0 {
-      stageWork[k].factor = facts(k).factor
+    for k in 0..<before {
+      if stageWork[k].scales, stageWork[k].measurement < 0 { stageWork[k].factor = facts(k).factor }
+      if stageWork[k].draws >= 0 { stageWork[k].seed = UInt64(facts(k).seed ?? 0) }
     }
   }
 

@@ -75,6 +75,7 @@ struct RowWork: BitwiseCopyable {
       var own = tensor
       own.count = end - start
       own.firstBlock += at
+      own.drawn = at
       own.data = p
       own.grad = UnsafeRawPointer(g)
       own.gradType = tensor.laneType

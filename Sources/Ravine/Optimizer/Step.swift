@@ -143,6 +143,8 @@ extension Optimizer {
     work.pointee.prepared = plan.prepared
     work.pointee.transforming = plan.transforming
     work.pointee.reporting = reporting
+    work.pointee.step = step
+    work.pointee.call = accumulated
     for u in 0..<plan.unitStages * tensors.count {
       work.pointee.units[u].clear(tensors[u % tensors.count])
     }

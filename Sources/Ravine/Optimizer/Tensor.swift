@@ -29,6 +29,8 @@ struct Tensor: BitwiseCopyable {
   var group = 0
   /// Number of this tensor's first block among all blocks.
   var firstBlock = 0
+  /// Its first block among those that random numbers are drawn for: not 0 for some rows.
+  var drawn = 0
   /// One array for each slot of the rule; nil where the recipe does not need it.
   var slots: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
   /// The pieces of memory that these arrays lie in.

@@ -10,6 +10,9 @@ struct StageWork: BitwiseCopyable {
   var transforms: Bool
   /// Whether its lanes want the parameters.
   var reads: Bool
+  /// Which of the stages that want random numbers it is, and the seed; -1: it is none.
+  var draws = -1
+  var seed: UInt64 = 0
   /// How many slots it has, and where they begin behind the rule's.
   var slots: Int
   var slot: Int
@@ -116,6 +119,9 @@ struct Work: BitwiseCopyable {
   var scratchSize: Int
   var phase: Phase
   var reporting: Bool
+  /// What random numbers are drawn for: the step, and the call of it.
+  var step: UInt64 = 0
+  var call: UInt64 = 0
   /// Whether any stage changes lanes.
   var transforming: Bool
   /// Where the tensor's elements are those of some of its rows.
