@@ -1110,6 +1110,80 @@ typedef struct rvn_host_schedule {
  * such a name; taken; two parameters of one name), STATE (256 names are registered), MEMORY. */
 rvn_status rvn_schedule_register(const char *name, const rvn_host_schedule *schedule);
 
+/* ---- rules and stages of the host ------------------------------------------------------------------- */
+
+/* What a rule or a stage of the host works on: some elements of one tensor, at most 1,024, in row-major
+ * order. All arrays are of the arithmetic type, whatever the tensor's own: float, or double where it is
+ * F64. They are the function's during the call. */
+typedef struct rvn_host_call {
+  size_t struct_size;        /* = sizeof(rvn_host_call), set by the library */
+  const double *parameters;  /* the values in this step, in the order of their declaration (a flag as 0
+                                or 1, a word as its number) */
+  double step;               /* of a rule and of a stage behind it: which update of this tensor it is,
+                                from 1; of a stage before the rule: which step of the optimizer */
+  size_t first, count;       /* the first of the elements, and how many (of rvn_optimizer_step_rows: by
+                                their place among those of the rows) */
+  const void *p;             /* parameters before the update */
+  const void *g;             /* the gradient, as the stages before this one leave it */
+  void *out;                 /* a rule writes the new parameters here; a stage before the rule the new
+                                gradient; a stage behind it finds the new parameters, and may change them */
+  void *const *state;        /* an array of count elements for each declared one, to be read and changed;
+                                they begin at 0 */
+  int32_t dtype, reserved;   /* RVN_F32 or RVN_F64: of p, g, out and state */
+} rvn_host_call;
+
+/* Returns 0, or anything else if it cannot.
+ * It runs on several threads at once, on the library's workers too, and for the elements of a tensor in
+ * any order: what it writes must hang on what it is given alone. Where a recipe measures gradients or
+ * updates before it steps, it is called more than once for the same elements, on copies of the state. It
+ * must return (no longjmp, no exception through it), must not use a handle, and may leave any
+ * floating-point mode. */
+typedef int32_t (*rvn_host_function)(void *user, const rvn_host_call *call);
+
+typedef struct rvn_host_rule {
+  size_t struct_size;              /* = sizeof(rvn_host_rule) */
+  const char *summary;             /* for the catalog, as in rvn_entry; NULL: "" */
+  const char *formula;
+  const char *reference;
+  const rvn_parameter *parameters; /* as for rvn_schedule_register, but a NUMBER takes schedules, too */
+  size_t parameter_count;          /* 0 to 16 */
+  const char *state;               /* names of the arrays of state, separated by spaces: "m v"; NULL: none;
+                                      at most 8 */
+  rvn_host_function function;
+  void *user;                      /* the first argument of function; both are used until the end of the
+                                      process */
+  int32_t follows;                 /* of a stage: 0 before the rule, 1 behind it; of a rule: 0 */
+  int32_t reserved;                /* 0 */
+} rvn_host_rule;
+
+/* Registers an update rule of the host for the whole process, under a name as for rvn_schedule_register.
+ * From then on it is a rule as any other: in recipes, clauses, checkpoints, the catalog; with stages,
+ * schedules, types, threads, rows. Its first parameter must be a NUMBER named lr. All text is copied.
+ *
+ *     static int32_t sign(void *user, const rvn_host_call *c) {
+ *       if (c->dtype != RVN_F32) return 1;
+ *       const float *p = c->p, *g = c->g, lr = (float)c->parameters[0];
+ *       float *out = c->out;
+ *       for (size_t i = 0; i < c->count; i++) out[i] = p[i] - lr * ((g[i] > 0) - (g[i] < 0));
+ *       return 0;
+ *     }
+ *     rvn_parameter p[] = {{sizeof *p, "lr", "rate", "0.01", NULL, 0, 1, RVN_PARAMETER_NUMBER, 0, 0, 0}};
+ *     rvn_host_rule r = {sizeof r, "sign descent", NULL, NULL, p, 1, NULL, sign, NULL, 0, 0};
+ *     rvn_rule_register("myapp.sign", &r);
+ *     rvn_optimizer_create("clip_norm(1) | myapp.sign(cosine(0.01, steps=1000))", &opt);
+ *
+ * Where the function fails, the step fails with CALLBACK. In the middle of an update some tensors are
+ * stepped and others not: the handle is poisoned, good for load and destroy only. Before that (a
+ * recipe that measures first) nothing is changed.
+ * That bytes are the same for any threads and machine is up to the function.
+ * Errors: those of rvn_schedule_register; ARGUMENT also: no lr; follows; more than 8 arrays; NAME also: of
+ * an array of state. */
+rvn_status rvn_rule_register(const char *name, const rvn_host_rule *rule);
+
+/* Registers a stage likewise. Before the rule it changes the gradient, and keeps no state; behind it
+ * (follows = 1) it changes the new parameters. */
+rvn_status rvn_stage_register(const char *name, const rvn_host_rule *stage);
+
 /* ---- the library as a whole ------------------------------------------------------------------------ */
 
 #define RVN_VERSION_NUMBER 100 /* 10000 * major + 100 * minor + patch: 0.1.0 */

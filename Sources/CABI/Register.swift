@@ -13,12 +13,54 @@ public func rvn_schedule_register(
       least: MemoryLayout<rvn_host_schedule>.size)
     let s = schedule.pointee
     guard let function = s.value else { throw null("rvn_host_schedule.value") }
-    let host = try HostSchedule(
+    let entry = HostEntry(
       name: try text(name, "name"), summary: try optional(s.summary),
       formula: try optional(s.formula), reference: try optional(s.reference),
-      parameters: try parameters(s.parameters, s.parameter_count), function: function, user: s.user)
-    try Catalog.shared().register(host)
+      parameters: try parameters(s.parameters, s.parameter_count))
+    try Catalog.shared().register(HostSchedule(entry, function: function, user: s.user))
   }
+}
+
+@_cdecl("rvn_rule_register") @implementation
+public func rvn_rule_register(
+  _ name: UnsafePointer<CChar>?, _ rule: UnsafePointer<rvn_host_rule>?
+) -> rvn_status {
+  enter(nil) { () throws(RavineError) in
+    let (rule, entry, function) = try read(name, rule, "rule")
+    guard rule.follows == 0 else {
+      throw RavineError(
+        RVN_ERR_ARGUMENT, "rvn_host_rule.follows is \(rule.follows), but is 0 of a rule")
+    }
+    try Catalog.shared().register(HostRule(rule: entry, function: function, user: rule.user))
+  }
+}
+
+@_cdecl("rvn_stage_register") @implementation
+public func rvn_stage_register(
+  _ name: UnsafePointer<CChar>?, _ stage: UnsafePointer<rvn_host_rule>?
+) -> rvn_status {
+  enter(nil) { () throws(RavineError) in
+    let (stage, entry, function) = try read(name, stage, "stage")
+    try Catalog.shared().register(
+      HostRule(stage: entry, follows: stage.follows == 1, function: function, user: stage.user))
+  }
+}
+
+private func read(
+  _ name: UnsafePointer<CChar>?, _ rule: UnsafePointer<rvn_host_rule>?, _ what: StaticString
+) throws(RavineError) -> (rvn_host_rule, HostEntry, HostRule.Function) {
+  guard let rule else { throw null(what) }
+  try check(
+    rule.pointee.struct_size, "rvn_host_rule", least: MemoryLayout<rvn_host_rule>.size)
+  let r = rule.pointee
+  try check(r.follows, "rvn_host_rule.follows", flag: true)
+  try check(r.reserved, "rvn_host_rule.reserved")
+  guard let function = r.function else { throw null("rvn_host_rule.function") }
+  let entry = HostEntry(
+    name: try text(name, "name"), summary: try optional(r.summary),
+    formula: try optional(r.formula), reference: try optional(r.reference),
+    parameters: try parameters(r.parameters, r.parameter_count), state: try optional(r.state))
+  return (r, entry, function)
 }
 
 private func parameters(
@@ -30,7 +72,7 @@ private func parameters(
       "parameter_count is \(UInt(bitPattern: count)), but at most \(Limits.parameters) are allowed")
   }
   if count == 0 { return [] }
-  guard let first else { throw null("rvn_host_schedule.parameters") }
+  guard let first else { throw null("parameters") }
   var out: [HostParameter] = []
   // A caller with another header has structs of another size, and all of the same.
   let size = first.pointee.struct_size

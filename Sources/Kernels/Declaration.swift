@@ -1,6 +1,6 @@
 #if BASELINE
 /// UTF-8 that lives as long as the process and ends with NUL: a literal, or what a host registered.
-public struct StaticText: Sendable, ExpressibleByStringLiteral {
+public struct StaticText: BitwiseCopyable, Sendable, ExpressibleByStringLiteral {
   public nonisolated(unsafe) let start: UnsafePointer<UInt8>
   public let count: Int
 

@@ -105,6 +105,32 @@ public struct Entries: Visitor {
   }
 }
 
+extension RuleEntry {
+  /// A rule of the host, whose scalars hold what it is called with.
+  public init(
+    host declaration: Declaration,
+    constants: @escaping (UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void
+  ) {
+    let none: Settle = { _, _ in }
+    self.init(
+      declaration: declaration, hyperSize: declaration.parameters.count * 8, stateSize: 0,
+      measuresSize: 0, constants: [constants, constants], settle: [none, none], shared: nil)
+  }
+}
+
+extension StageEntry {
+  /// A stage of the host, likewise.
+  public init(
+    host declaration: Declaration, follows: Bool, constants: @escaping Constants
+  ) {
+    let facts = StageFacts(transforms: !follows, reads: !follows, follows: follows)
+    self.init(
+      declaration: declaration, hyperSize: declaration.parameters.count * 8, stateSize: 0,
+      constants: [constants, constants], facts: { _ in facts }, conclude: { _, _, _ in .scale(1) },
+      change: { _, _ in UnitChange(shift: 0, scale: 1) }, settle: [enough, enough])
+  }
+}
+
 typealias Kernel = ravine_rule_kernel
 typealias StageKernel = ravine_stage_kernel
 

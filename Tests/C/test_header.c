@@ -248,6 +248,30 @@ static void structs(void) {
   AT(rvn_host_schedule, parameter_count, 40);
   AT(rvn_host_schedule, value, 48);
   AT(rvn_host_schedule, user, 56);
+  SIZE(rvn_host_call, 80);
+  AT(rvn_host_call, struct_size, 0);
+  AT(rvn_host_call, parameters, 8);
+  AT(rvn_host_call, step, 16);
+  AT(rvn_host_call, first, 24);
+  AT(rvn_host_call, count, 32);
+  AT(rvn_host_call, p, 40);
+  AT(rvn_host_call, g, 48);
+  AT(rvn_host_call, out, 56);
+  AT(rvn_host_call, state, 64);
+  AT(rvn_host_call, dtype, 72);
+  AT(rvn_host_call, reserved, 76);
+  SIZE(rvn_host_rule, 80);
+  AT(rvn_host_rule, struct_size, 0);
+  AT(rvn_host_rule, summary, 8);
+  AT(rvn_host_rule, formula, 16);
+  AT(rvn_host_rule, reference, 24);
+  AT(rvn_host_rule, parameters, 32);
+  AT(rvn_host_rule, parameter_count, 40);
+  AT(rvn_host_rule, state, 48);
+  AT(rvn_host_rule, function, 56);
+  AT(rvn_host_rule, user, 64);
+  AT(rvn_host_rule, follows, 72);
+  AT(rvn_host_rule, reserved, 76);
   SIZE(rvn_options, 56);
   AT(rvn_options, struct_size, 0);
   AT(rvn_options, allocate, 8);
@@ -348,6 +372,8 @@ static void functions(void) {
   rvn_status (*sketch)(const rvn_schedule *, uint64_t, uint64_t, int32_t, int32_t, char *, size_t,
                        size_t *) = rvn_schedule_sketch;
   rvn_status (*enrol)(const char *, const rvn_host_schedule *) = rvn_schedule_register;
+  rvn_status (*enrol_rule)(const char *, const rvn_host_rule *) = rvn_rule_register;
+  rvn_status (*enrol_stage)(const char *, const rvn_host_rule *) = rvn_stage_register;
   void (*release)(rvn_schedule *) = rvn_schedule_destroy;
   rvn_status (*sampler)(const rvn_sampler_options *, rvn_sampler **) = rvn_sampler_create;
   rvn_status (*size)(const rvn_sampler *, uint64_t *, uint64_t *) = rvn_sampler_size;
@@ -408,7 +434,7 @@ static void functions(void) {
   CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);
   CHECK(init && init_with);
-  CHECK(value && sum && below && peak && span && sketch && enrol);
+  CHECK(value && sum && below && peak && span && sketch && enrol && enrol_rule && enrol_stage);
   CHECK(monitor && record && end && report && json && limit && move && known && finished);
   CHECK(schedule && values && form && release && entry && parameter && slot && threads);
 }

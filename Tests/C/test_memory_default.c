@@ -56,6 +56,18 @@ static rvn_status a_registration(void) {
   if (status == RVN_OK) name[5]++;
   return status;
 }
+static int32_t still(void *user, const rvn_host_call *call) {
+  (void)user, (void)call;
+  return 0;
+}
+static rvn_status a_rule(void) {
+  static char name[] = "test.rule.a";
+  rvn_parameter p = {sizeof p, "lr", "rate", "0.1", NULL, 0, 0, RVN_PARAMETER_NUMBER, 0, 0, 0};
+  rvn_host_rule r = {sizeof r, "still", "p", "", &p, 1, "m v", still, NULL, 0, 0};
+  rvn_status status = rvn_rule_register(name, &r);
+  if (status == RVN_OK) name[10]++;
+  return status;
+}
 static rvn_status an_entry(void) {
   rvn_entry e;
   e.struct_size = sizeof e;
@@ -108,7 +120,7 @@ int main(void) {
   fail_at = 0, calls = 0;
   for (for_good = 0; for_good < 2; for_good++) {
     every("a handle", a_handle, stride), every("a schedule", a_schedule, stride);
-    every("a registration", a_registration, stride);
+    every("a registration", a_registration, stride), every("a rule", a_rule, stride);
     every("an entry", an_entry, stride), every("a parameter", a_parameter, stride);
   }
   return finish();

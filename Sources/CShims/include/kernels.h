@@ -82,7 +82,7 @@ typedef void (*ravine_pack_kernel)(const ravine_pack_call *);
 typedef struct ravine_kernels {
   ravine_rule_kernel *rule;       /* by place in the table of rules */
   ravine_stage_kernel *stage;     /* by place in the table of stages; behind them a pair that only
-                                     scales, and one that gives p + in * factor */
+                                     scales */
   ravine_rule_kernel *update;     /* likewise, for those that stand behind the rule; out is read too */
   ravine_measure_kernel *measure; /* by Measurement */
   ravine_unit_kernel *unit;       /* pairs: measure rows, columns; change rows, columns */

@@ -64,11 +64,6 @@ public final class Catalog {
     i < entries.count ? entries[i] : registry[i - entries.count].entry
   }
 
-  /// By its row: those of the host come behind the library's own here, too.
-  func schedule(_ row: Int) -> ScheduleEntry {
-    row < schedules.count ? schedules[row] : registry[row - schedules.count].schedule
-  }
-
   func find(_ name: Text) -> Int? {
     for i in 0..<count where name == self[i].declaration.name { return i }
     return nil

@@ -8,15 +8,21 @@ import Kernels
 /// Readers take no lock. An entry is complete before the count that shows it, and neither changes nor
 /// moves nor goes away.
 final class Registry {
-  /// An entry, and what makes it work. So far hosts bring schedules only.
+  /// What makes an entry work.
+  enum Work {
+    case schedule(ScheduleEntry)
+    case rule(RuleEntry, UnsafePointer<HostCode>)
+    case stage(StageEntry, UnsafePointer<HostCode>)
+  }
+
   final class Item {
     let entry: Catalog.Entry
-    let schedule: ScheduleEntry
+    let work: Work
     /// Holds the text.
     private let heap: Heap
 
-    init(_ entry: Catalog.Entry, _ schedule: ScheduleEntry, _ heap: Heap) {
-      (self.entry, self.schedule, self.heap) = (entry, schedule, heap)
+    init(_ entry: Catalog.Entry, _ work: Work, _ heap: Heap) {
+      (self.entry, self.work, self.heap) = (entry, work, heap)
     }
   }
 
@@ -57,15 +63,67 @@ final class Registry {
 extension Catalog {
   /// Adds a schedule of the host, for all recipes that are read from now on.
   public func register(_ host: HostSchedule) throws(RavineError) {
+    try register(host.declaration, .schedule(host.entry), after: schedules.count, host.heap)
+  }
+
+  /// Adds a rule of the host, or a stage.
+  public func register(_ host: HostRule) throws(RavineError) {
+    if host.declaration.kind == .rule {
+      try register(host.declaration, .rule(host.rule, host.code), after: rules.count, host.heap)
+    } else {
+      try register(host.declaration, .stage(host.stage, host.code), after: stages.count, host.heap)
+    }
+  }
+
+  private func register(
+    _ declaration: Declaration, _ work: Registry.Work, after own: Int, _ heap: Heap
+  ) throws(RavineError) {
     ravine_catalog_lock()
     defer { ravine_catalog_unlock() }
-    let name = Text(host.declaration.name)
+    let name = Text(declaration.name)
     if find(name) != nil {
       throw .name("'\(name)' is registered already, and stays so until the process ends")
     }
-    let row = schedules.count + registry.count
-    try registry.append(
-      Registry.Item(try entry(host.declaration, row, host.heap), host.entry, host.heap))
+    let row = own + registry.count
+    try registry.append(Registry.Item(try entry(declaration, row, heap), work, heap))
+  }
+
+  // Rows of the host come behind the library's own of the same kind.
+
+  func schedule(_ row: Int) -> ScheduleEntry {
+    if row >= schedules.count, case .schedule(let found) = registry[row - schedules.count].work {
+      return found
+    }
+    return schedules[row]
+  }
+
+  func rule(_ row: Int) -> RuleEntry {
+    if row >= rules.count, case .rule(let found, _) = registry[row - rules.count].work {
+      return found
+    }
+    return rules[row]
+  }
+
+  func stage(_ row: Int) -> StageEntry {
+    if row >= stages.count, case .stage(let found, _) = registry[row - stages.count].work {
+      return found
+    }
+    return stages[row]
+  }
+
+  /// What runs the rule of a row, where it is the host's.
+  func code(ofRule row: Int) -> UnsafePointer<HostCode>? {
+    guard row >= rules.count, case .rule(_, let code) = registry[row - rules.count].work else {
+      return nil
+    }
+    return code
+  }
+
+  func code(ofStage row: Int) -> UnsafePointer<HostCode>? {
+    guard row >= stages.count, case .stage(_, let code) = registry[row - stages.count].work else {
+      return nil
+    }
+    return code
   }
 }
 

@@ -92,7 +92,7 @@ extension Optimizer {
   /// What steps a tensor, as a checkpoint names it.
   func ruleName(_ i: Int) throws(RavineError) -> Text {
     let rule = try prepared().groupWork[tensors[i].group].rule
-    return rule < 0 ? "frozen" : Text(try Catalog.shared().rules[rule].declaration.name)
+    return rule < 0 ? "frozen" : Text(try Catalog.shared().rule(rule).declaration.name)
   }
 
   private func header(_ items: Items) throws(RavineError) -> Document {

@@ -59,7 +59,8 @@ final class Buffers {
         reportSums: try heap.zeros(Double.self, 2 * total),
         scratch: try heap.zeros(UInt8.self, threads * scratch), scratchSize: scratch,
         phase: plan.phases[0],
-        reporting: false, transforming: false, rows: nil, next: 0, finished: 0))
+        reporting: false, transforming: false, failure: try heap.zeros(HostFailure.self, 1),
+        rows: nil, next: 0, finished: 0))
     let own = try heap.allocate(TaskWork.self, tasks.count)
     return Buffers(heap, threads, plan.columns, size, own, work)
   }

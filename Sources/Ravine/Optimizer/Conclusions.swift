@@ -18,7 +18,7 @@ extension Optimizer {
       let measurement = Measurement(rawValue: stage.pointee.measurement) ?? .squares
       if measurement == .nonfinite, isRaw(k, plan) { report.nonfinite = UInt64(total) }
       if measurement == .squares, isRaw(k, plan) { report.gradNorm = total.squareRoot() }
-      let entry = plan.catalog.stages[stage.pointee.row]
+      let entry = plan.catalog.stage(stage.pointee.row)
       let hyper = plan.groupWork[0].hyper(of: stage.pointee)
       switch entry.conclude(hyper, total, scalars.of(stage: k)) {
       case .scale(let factor):
@@ -50,7 +50,7 @@ extension Optimizer {
 
   /// What a stage makes of what it measured of each unit.
   func concludeUnits(_ k: Int, _ plan: Plan, _ buffers: Buffers) {
-    let stage = plan.stageWork[k], entry = plan.catalog.stages[stage.row]
+    let stage = plan.stageWork[k], entry = plan.catalog.stage(stage.row)
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].grad != nil {
       let units = buffers.work.pointee.units + (stage.units * tensors.count + i)
@@ -121,7 +121,7 @@ extension Optimizer {
     let all = buffers.work.pointee.tensors
     var enough = true
     let place = (1 + phase.stage - plan.before) * RAVINE_MAX_CONSTANTS
-    let entry = plan.catalog.stages[plan.stageWork[phase.stage].row]
+    let entry = plan.catalog.stage(plan.stageWork[phase.stage].row)
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
       let sums = tensorSums(all[i], buffers)
       if !entry.settle[all[i].wide](all[i].ownConstants.unsafelyUnwrapped + place, sums) {

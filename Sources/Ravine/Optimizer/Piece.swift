@@ -105,8 +105,12 @@ struct Piece {
         } else if s.reads {
           p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
         }
-        work.pointee.kernels.stage[2 * s.row + wide].unsafelyUnwrapped(
-          stageConstants(k), g, p ?? g, factor, scratch.g, padded)
+        if let host = s.host {
+          transform(host, k, block, g, factor, p ?? g, scratch.g)
+        } else {
+          work.pointee.kernels.stage[2 * s.row + wide].unsafelyUnwrapped(
+            stageConstants(k), g, p ?? g, factor, scratch.g, padded)
+        }
         g = UnsafeRawPointer(scratch.g)
         factor = 1
       }

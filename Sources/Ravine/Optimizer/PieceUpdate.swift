@@ -92,7 +92,11 @@ extension Piece {
       tensor.pointee.constants.unsafelyUnwrapped
         + (1 + k - work.pointee.before) * RAVINE_MAX_CONSTANTS)
     call.measuring = measuring ? 1 : 0
-    work.pointee.kernels.update[2 * stage.row + wide].unsafelyUnwrapped(&call)
+    if let host = stage.host {
+      follow(host, block, call)
+    } else {
+      work.pointee.kernels.update[2 * stage.row + wide].unsafelyUnwrapped(&call)
+    }
   }
 
   func call(
@@ -100,7 +104,11 @@ extension Piece {
     _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
   ) {
     var call = self.call(block, n, 0, group.pointee.slots, p, out, g, factor, sums)
-    work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
+    if let host = group.pointee.host {
+      apply(host, block, call)
+    } else {
+      work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
+    }
   }
 
   /// A call from block `block` on, with `count` slots from `slot` on, and the rule's scalars.

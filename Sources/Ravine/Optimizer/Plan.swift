@@ -127,7 +127,7 @@ final class Plan {
   private func prepare(group g: Int) throws(RavineError) {
     let group = groups[g]
     let frozen = group.resolved.frozen
-    let rule = catalog.rules[group.resolved.rule.row]
+    let rule = catalog.rule(group.resolved.rule.row)
     let stages = group.resolved.stages.count
     groupWork[g] = GroupWork(
       rule: frozen ? -1 : group.resolved.rule.row, slots: rule.declaration.slots.count,
@@ -135,7 +135,8 @@ final class Plan {
       stageConstants: try heap.zeros(UInt8.self, 2 * max(1, stages) * RAVINE_MAX_CONSTANTS),
       ruleConstants: try heap.zeros(UInt8.self, 2 * constantsSize), t: 0,
       hyper: try heap.zeros(Double.self, group.sources.count),
-      ruleValues: group.resolved.rule.values.count)
+      ruleValues: group.resolved.rule.values.count,
+      host: catalog.code(ofRule: group.resolved.rule.row))
   }
 
   /// Independent measurements share a phase; one that comes after a stage that scales by what it
@@ -155,7 +156,7 @@ final class Plan {
       stageWork[k] = StageWork(
         row: element.row, place: place, transforms: false, reads: false, slots: slots,
         slot: k < before ? slot : behind, measurement: -1, scales: false, phase: -1, column: 0,
-        factor: 1)
+        factor: 1, host: catalog.code(ofStage: element.row))
       place += element.values.count
       if k < before { slot += slots } else { behind += slots }
       if k == before { measureRules(scaled) }
@@ -230,7 +231,7 @@ final class Plan {
   }
 
   func facts(_ k: Int) -> StageFacts {
-    catalog.stages[stageWork[k].row].facts(groupWork[0].hyper(of: stageWork[k]))
+    catalog.stage(stageWork[k].row).facts(groupWork[0].hyper(of: stageWork[k]))
   }
 
   /// Puts the factors in place that do not hang on what is measured, and the seeds.

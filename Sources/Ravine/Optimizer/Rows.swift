@@ -181,7 +181,7 @@ extension Optimizer {
   private func checkRows(_ plan: Plan, _ tensor: Tensor) throws(RavineError) {
     let group = plan.groupWork[tensor.group]
     if group.rule < 0 { return }
-    let entry = plan.catalog.rules[group.rule]
+    let entry = plan.catalog.rule(group.rule)
     guard group.measures == 0 else {
       throw RavineError(
         RVN_ERR_UNSUPPORTED,

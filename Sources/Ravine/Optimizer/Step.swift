@@ -155,6 +155,7 @@ extension Optimizer {
     work.pointee.phase = phase
     work.pointee.next = 0
     work.pointee.finished = 0
+    work.pointee.failure.pointee = HostFailure()
     let body: rvn_body = { context, worker in
       runWorker(context.unsafelyUnwrapped.assumingMemoryBound(to: Work.self), worker)
     }
@@ -169,6 +170,10 @@ extension Optimizer {
       }
     } else {
       ravine_parallel(buffers.threads, body, work)
+    }
+    guard work.pointee.failure.pointee.count == 0 else {
+      if phase.kind == .update || phase.kind == .accumulate { poisoned = true }
+      throw work.pointee.failure.pointee.error
     }
   }
 }

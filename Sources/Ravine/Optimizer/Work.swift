@@ -25,6 +25,8 @@ struct StageWork: BitwiseCopyable {
   var column: Int
   /// What it concluded in this step.
   var factor: Double
+  /// What runs it, where it is the host's.
+  var host: UnsafePointer<HostCode>?
   /// Whether it adds up gradients.
   var accumulates = false
   /// Whether norms are told behind it.
@@ -51,6 +53,8 @@ struct GroupWork: BitwiseCopyable {
   var hyper: UnsafeMutablePointer<Double>
   /// How many of them are the rule's.
   var ruleValues: Int
+  /// What runs the rule, where it is the host's.
+  var host: UnsafePointer<HostCode>?
 
   /// Whether some of its tensors are stepped in Float (0), or in Double (1).
   func uses(_ wide: Int) -> Bool { wide == 1 ? uses.1 : uses.0 }
@@ -124,6 +128,8 @@ struct Work: BitwiseCopyable {
   var call: UInt64 = 0
   /// Whether any stage changes lanes.
   var transforming: Bool
+  /// What the host's rules and stages failed with.
+  var failure: UnsafeMutablePointer<HostFailure>
   /// Where the tensor's elements are those of some of its rows.
   var rows: UnsafePointer<RowWork>?
   var next: Int

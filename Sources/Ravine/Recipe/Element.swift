@@ -64,7 +64,7 @@ struct Element {
 func facts(of stage: Element) throws(RavineError) -> StageFacts {
   var values = [0.0]
   for value in stage.values { values.append(value.constant ?? 0) }
-  let entry = try Catalog.shared().stages[stage.row]
+  let entry = try Catalog.shared().stage(stage.row)
   return values.withUnsafeBufferPointer { entry.facts($0.baseAddress.unsafelyUnwrapped + 1) }
 }
 

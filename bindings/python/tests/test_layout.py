@@ -38,6 +38,8 @@ STRUCTS = {
     "rvn_entry": layout.Entry,
     "rvn_parameter": layout.Parameter,
     "rvn_slot": layout.Slot,
+    "rvn_host_call": layout.HostCall,
+    "rvn_host_rule": layout.HostRule,
     "rvn_options": layout.Options,
 }
 

@@ -51,7 +51,7 @@ from ._noise import NoiseScale, noise_scale
 from ._optimizer import Optimizer
 from ._range import RangeTest, Suggestion, range_test
 from ._recipe import Recipe, Times, times
-from ._register import register_schedule
+from ._register import register_rule, register_schedule, register_stage
 from ._report import StepReport
 from ._sampler import Sampler
 from ._schedule import Peak, Schedule, schedule
@@ -110,7 +110,9 @@ __all__ = [
     "loss_slice",
     "noise_scale",
     "range_test",
+    "register_rule",
     "register_schedule",
+    "register_stage",
     "schedule",
     "set_threads",
     "shutdown",

@@ -365,6 +365,41 @@ class HostSchedule(Sized):
     ]
 
 
+class HostCall(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("parameters", POINTER(c_double)),
+        ("step", c_double),
+        ("first", c_size_t),
+        ("count", c_size_t),
+        ("p", c_void_p),
+        ("g", c_void_p),
+        ("out", c_void_p),
+        ("state", POINTER(c_void_p)),
+        ("dtype", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+HOST_FUNCTION = CFUNCTYPE(c_int32, c_void_p, POINTER(HostCall))
+
+
+class HostRule(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("summary", c_char_p),
+        ("formula", c_char_p),
+        ("reference", c_char_p),
+        ("parameters", POINTER(Parameter)),
+        ("parameter_count", c_size_t),
+        ("state", c_char_p),
+        ("function", HOST_FUNCTION),
+        ("user", c_void_p),
+        ("follows", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class Options(Sized):
     _fields_ = [
         ("struct_size", c_size_t),

@@ -86,6 +86,8 @@ _status: dict[str, list[Any]] = {
     "rvn_schedule_sketch": [_handle, c_uint64, c_uint64, c_int32, c_int32, *_text_out],
     "rvn_schedule_recipe": [_handle, *_text_out],
     "rvn_schedule_register": [c_char_p, POINTER(layout.HostSchedule)],
+    "rvn_rule_register": [c_char_p, POINTER(layout.HostRule)],
+    "rvn_stage_register": [c_char_p, POINTER(layout.HostRule)],
     "rvn_sampler_create": [POINTER(layout.SamplerOptions), POINTER(_handle)],
     "rvn_sampler_size": [_handle, POINTER(c_uint64), POINTER(c_uint64)],
     "rvn_sampler_next": [_handle, c_void_p, c_size_t, POINTER(c_size_t)],
@@ -207,6 +209,8 @@ class _Raised(_local):
 
 
 raised = _Raised()
+# The same of rules and stages, by their name: they may run on another thread.
+broken: dict[str, BaseException] = {}
 
 
 def failure(status: int) -> BaseException:
@@ -214,8 +218,11 @@ def failure(status: int) -> BaseException:
     sentence = lib.rvn_last_error().decode(errors="replace")
     error = BY_STATUS.get(status, RavineError)(sentence or f"the library returned {status}")
     error.status = status
-    if status == CallbackError.status and raised.problem is not None:
-        problem, raised.problem = raised.problem, None
+    if status == CallbackError.status:
+        problem = raised.problem or broken.pop(sentence.partition(" failed with ")[0], None)
+        raised.problem = None
+        if problem is None:
+            return error
         if not isinstance(problem, Exception):
             return problem  # Ctrl-C, exit
         error.__cause__ = problem
