@@ -170,7 +170,8 @@ typedef struct rvn_step_report {
   uint64_t nonfinite;   /* how many elements of the gradients as they were given were NaN or
                            infinite */
   int32_t skipped;      /* 0 applied, 1 skipped by finite_guard or unscale, 2 accumulated: the step
-                           comes with a later call, 3 no tensor has a gradient */
+                           comes with a later call, 3 no tensor has a gradient, 4 moved: sam or asam
+                           want the gradient where the parameters are now */
   int32_t reserved;     /* 0 */
 } rvn_step_report;
 
@@ -194,6 +195,12 @@ rvn_status rvn_optimizer_step(rvn_optimizer *opt, const rvn_step_input *input,
  * report as in rvn_optimizer_step.
  * Errors: STATE (not prepared; no accumulate in the recipe), and those of rvn_optimizer_step. */
 rvn_status rvn_optimizer_flush(rvn_optimizer *opt, rvn_step_report *report);
+
+/* With sam or asam in the recipe every other call of rvn_optimizer_step (or, with accumulate, every other
+ * full window) moves the parameters (skipped is 4), and the next one steps from where they were, with
+ * the gradient of the same batch at the moved ones. In between, tensors cannot come, go or be bound to
+ * other data, and no other rule taken: STATE. Where a stage skips the second call, the parameters go
+ * back. A checkpoint from in between goes on there; loaded in part it gives the moved parameters. */
 
 /* Destroys the handle and frees what it holds; the caller's arrays stay. NULL is fine. */
 void rvn_optimizer_destroy(rvn_optimizer *opt);

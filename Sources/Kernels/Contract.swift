@@ -75,7 +75,8 @@ protocol UpdateStage: Remembering {
 }
 
 /// One that measures the update of each tensor first. The sums come back in `settle`, which says
-/// whether they are enough: if not, `measure` is asked once more.
+/// whether they are enough: if not, `measure` is asked once more. One that perturbs stands before the
+/// rule, gets the sum over all tensors in place of `lr`, and returns the moved parameters.
 protocol MeasuringUpdate: UpdateStage, Measuring {
   func measure(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes) -> Measures
   mutating func settle(_ sums: UnsafePointer<Double>) -> Bool

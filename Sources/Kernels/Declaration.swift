@@ -178,6 +178,8 @@ public struct StageFacts: Sendable {
   public let follows: Bool
   /// Whether it must know sums over a tensor's update, there.
   public let settles: Bool
+  /// Whether it moves the parameters, and steps from where they were in the next call.
+  public let perturbs: Bool
   /// How many steps in a row it may skip.
   public let limit: Double
   /// Why its values do not go together.
@@ -189,8 +191,8 @@ public struct StageFacts: Sendable {
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
     factor: Double = 1, prepares: Bool = false, accumulates: Double = 0, averages: Bool = false,
     reads: Bool = false, seed: Double? = nil, follows: Bool = false, settles: Bool = false,
-    limit: Double = .infinity,
-    conflict: StaticString? = nil, units: Units? = nil
+    perturbs: Bool = false, limit: Double = .infinity, conflict: StaticString? = nil,
+    units: Units? = nil
   ) {
     self.measures = measures
     self.scales = scales
@@ -203,6 +205,7 @@ public struct StageFacts: Sendable {
     self.seed = seed
     self.follows = follows
     self.settles = settles
+    self.perturbs = perturbs
     self.limit = limit
     self.conflict = conflict
     self.units = units

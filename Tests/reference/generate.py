@@ -1082,6 +1082,64 @@ def noise():
     ]
 
 
+class Sam:
+    """pytorch_optimizer.SAM around a torch optimizer, a gradient a call; its norm in Float64."""
+
+    def __init__(self, base, adaptive, rho, **options):
+        def norm(groups, weight_adaptive):
+            """Theirs adds up in Float32, whatever the parameters are."""
+            g = [
+                (p.abs() if adaptive else 1) * p.grad
+                for group in groups
+                for p in group["params"]
+                if p.grad is not None
+            ]
+            return torch.stack([(x * x).sum() for x in g]).sum().reshape(1)
+
+        def make(parameters, lr):
+            import pytorch_optimizer.optimizer.sam as module
+
+            module.get_global_gradient_norm = norm
+            known = inspect.signature(base).parameters
+            plain = {name: False for name in ("foreach", "fused") if name in known}
+            sam = module.SAM(list(parameters), base, rho, adaptive, **options, **plain, lr=lr)
+            sam.calls = 0
+
+            def step():
+                sam.calls += 1
+                (sam.first_step if sam.calls % 2 else sam.second_step)()
+
+            sam.step = step
+            return sam
+
+        make.__name__ = "SAM"
+        self.torch = Torch(make, lr=0.1)
+        self.source = f"pytorch_optimizer.SAM, {KOZISTR}, {TORCH}"
+
+    def run(self, inputs, dtype):
+        """Without states: theirs forgets where the parameters were."""
+        params, states = self.torch.run(inputs, dtype)
+        return params, [{} for _ in states]
+
+
+def sam_cases(recipe, adaptive):
+    momentum = Sam(torch.optim.SGD, adaptive, 0.1, momentum=0.9)
+    return [
+        f64("sgd", f"{recipe} | sgd(0.1, momentum=0.9)", momentum, few()),
+        f64("adam", f"{recipe} | adam(0.1)", Sam(torch.optim.Adam, adaptive, 0.1), few()),
+    ]
+
+
+@vectors("sam", f"pytorch_optimizer.SAM, {KOZISTR}", kind="stage")
+def sam():
+    return sam_cases("sam(0.1)", False)
+
+
+@vectors("asam", f"pytorch_optimizer.SAM(adaptive=True), {KOZISTR}", kind="stage")
+def asam():
+    return sam_cases("asam(0.1, eta=0)", True)
+
+
 @vectors("accumulate", f"optax.MultiSteps, {OPTAX}", kind="stage")
 def accumulate():
     def ref(n, make, **options):

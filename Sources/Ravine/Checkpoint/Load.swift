@@ -44,6 +44,7 @@ extension Optimizer {
       )
     }
     let counters = try counters(file)
+    let moved = try file.counter("perturbed") ?? 0 > 0
     let items = try self.items(file.heap)
     let sources = try file.heap.allocate(Int.self, items.table.count)
     let report = Document(options.allocator)
@@ -102,12 +103,15 @@ extension Optimizer {
         "the checkpoint is of another optimizer: \(first)\(try moreLines(report, first))")
     }
     try checkMemory()
+    try restore()
     for i in 0..<items.table.count where sources[i] >= 0 {
       let item = items.table[i]
       if item.bytes > 0, let memory = item.memory {
         memcpy(memory, file.data.unsafelyUnwrapped + file.records[sources[i]].begin, item.bytes)
       }
     }
+    // A file from between two calls goes on there if all of it was taken.
+    perturbed = moved && plan?.perturber != nil && how.params && how.state && first == nil
     if how.state {
       adopt(counters, file)
       adopt(reactions)

@@ -101,6 +101,7 @@ extension Optimizer {
     try out.append(",\"recipe\":\(quoted(try print(recipe)))")
     try out.append(",\"step\":\"\(step)\",\"skips\":\"\(UInt64(skips))\"")
     if accumulated > 0 { try out.append(",\"accumulated\":\"\(accumulated)\"") }
+    if perturbed { try out.append(",\"perturbed\":\"1\"") }
     try saveReactions(out)
     for i in 0..<tensors.count where !tensors[i].removed {
       try out.append(",\(quoted("step/\(tensors[i].text)")):\"\(tensors[i].t)\"")

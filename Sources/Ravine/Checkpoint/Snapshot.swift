@@ -11,6 +11,7 @@ final class Snapshot {
   let step: UInt64
   fileprivate let accumulated: UInt64
   fileprivate let skips: Double
+  fileprivate let perturbed: Bool
   let recipe: Recipe
   fileprivate let plan: Plan
   let reactions: [Reaction]
@@ -30,6 +31,7 @@ final class Snapshot {
     step = optimizer.step
     accumulated = optimizer.accumulated
     skips = optimizer.skips
+    perturbed = optimizer.perturbed
     recipe = optimizer.recipe
     reactions = optimizer.reactions
   }
@@ -75,6 +77,7 @@ extension Optimizer {
     accumulated = snapshot.accumulated
     step = snapshot.step
     skips = snapshot.skips
+    perturbed = snapshot.perturbed
     poisoned = false
     open = nil
     adopt(snapshot.plan, snapshot.recipe, snapshot.reactions)

@@ -16,13 +16,17 @@ extension Optimizer {
     buffers.aim()
     var report = try begin(plan)
     let all = tensors.base.unsafelyUnwrapped
-    for i in 0..<tensors.count { all[i].grad = nil }
+    for i in 0..<tensors.count {
+      all[i].grad = nil
+      all[i].origin = nil
+    }
     guard accumulated > 0 else {
       report.skipped = .noGradient
       return report
     }
     connect(plan, buffers, reporting)
     try closeWindow(of: accumulated, plan, buffers, &report)
+    scalars?.commit()
     return report
   }
 
@@ -34,7 +38,6 @@ extension Optimizer {
     accumulated += 1
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].grad != nil { all[i].accumulated += 1 }
-    scalars?.commit()
     report.skipped = .accumulating
     if buffers.work.pointee.reporting { try measureReport(plan, buffers, &report) }
   }
@@ -45,9 +48,8 @@ extension Optimizer {
   ) throws(RavineError) {
     guard let k = plan.accumulator else { return }
     takeAccumulated(plan, k)
-    makeConstants(plan, buffers)
     plan.stageWork[k].factor = plan.windowFactor(count)
-    try run(plan.phases[plan.phasesBefore...], plan, buffers, &report)
+    try update(from: plan.phasesBefore, plan, buffers, &report)
   }
 
   func emptyWindow() {
@@ -78,12 +80,7 @@ extension Piece {
   /// Adds a gradient to what was accumulated; the first of a window takes its place.
   func accumulate(_ block: Int) {
     let k = work.pointee.phase.stage, padded = (length(block) + 15) & ~15
-    if let sums = reportSums(block) {
-      let (g, factor) = gradient(block, upTo: min(k, work.pointee.prepared))
-      work.pointee.kernels.measure[wide].unsafelyUnwrapped(g, 1, padded, sums)
-      sums[0] *= factor * factor
-      sums[1] = 0
-    }
+    if let sums = reportSums(block) { measureGradient(block, before: k, sums) }
     let (g, factor) = gradient(block, upTo: k)
     let slot = group.pointee.slots + work.pointee.stages[k].slot
     guard let sum = tensor.pointee.slots.unsafelyUnwrapped[slot] else { return }

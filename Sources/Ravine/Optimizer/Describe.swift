@@ -11,6 +11,11 @@ extension Optimizer {
     let phases = plan.phases.count
     try out.append("\(phases) \(phases == 1 ? "phase" : "phases") over memory\n")
     for phase in plan.phases { try out.append(try describe(phase, plan)) }
+    if let k = plan.perturber {
+      let name = try stageName(k, in: recipe.stages)
+      try out.append(
+        "every first call: \(name) over all tensors moves the parameters, and nothing steps\n")
+    }
     try describeReactions(out)
     var parameters = 0, bytes = 0
     for i in 0..<tensors.count where !tensors[i].removed {

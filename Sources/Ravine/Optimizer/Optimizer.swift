@@ -29,6 +29,8 @@ public final class Optimizer {
   var tests = 0
   /// Numbers of stages and rules; made by prepare.
   var scalars: Scalars?
+  /// Whether a stage moved the parameters, and waits for a second gradient.
+  var perturbed = false
   /// The step that is being made in parts, and how many there were.
   var open: OpenStep?
   var partSteps: UInt64 = 0
@@ -70,6 +72,7 @@ public final class Optimizer {
   public func add(_ description: TensorDescription) throws(RavineError) -> Int {
     try checkClosed()
     try checkFixed()
+    try checkUnmoved()
     let tensor = try description.checked(heap)
     do throws(RavineError) {
       // So that sums over all tensors cannot overflow.
@@ -99,6 +102,7 @@ public final class Optimizer {
     throws(RavineError)
   {
     let tensor = try self.tensor(index)
+    if data != tensor.data { try checkUnmoved() }
     guard data != nil || tensor.count == 0 else {
       throw .argument("tensor '\(tensor.text)': data is NULL")
     }

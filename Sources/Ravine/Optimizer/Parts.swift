@@ -64,6 +64,7 @@ extension Optimizer {
       tensors[index].grad = frozen ? nil : grad
       tensors[index].gradType = tensor.givenType
       tensors[index].sum = nil
+      tensors[index].origin = nil
       tensors[index].first = 0
       aim(buffers, plan, at: index)
       return try apply(plan, buffers, active: tensors[index].grad != nil, reporting)
@@ -113,12 +114,15 @@ extension Optimizer {
     }
   }
 
-  /// What is accumulated belongs to all tensors of a call.
+  /// What is accumulated, or moved, belongs to all tensors of a call.
   func checkAlone(_ plan: Plan) throws(RavineError) {
-    guard let k = plan.accumulator else { return }
+    guard let k = plan.accumulator ?? plan.perturber else { return }
+    let does: Text =
+      plan.accumulator == nil
+      ? "moves all parameters together" : "adds up the gradients of whole steps"
     throw RavineError(
       RVN_ERR_UNSUPPORTED,
-      "\(try stageName(k, in: recipe.stages)) adds up the gradients of whole steps, which tensors or rows alone are not: use rvn_optimizer_step"
+      "\(try stageName(k, in: recipe.stages)) \(does), which tensors or rows alone are not: use rvn_optimizer_step"
     )
   }
 

@@ -38,6 +38,16 @@ struct Piece {
       for block in first..<first + blocks { settle(block) }
     case .update:
       update(first, blocks)
+    case .probe:
+      countBytes(gradient: blocks, first)
+      for block in first..<first + blocks { probe(block) }
+    case .perturb:
+      countBytes(gradient: blocks, first)
+      for block in first..<first + blocks { perturb(block) }
+    case .restore:
+      // Number 1: all; else those that the step did not write to.
+      if work.pointee.phase.number == 0, tensor.pointee.grad != nil { return }
+      for block in first..<first + blocks { restore(block) }
     case .accumulate:
       countBytes(gradient: blocks, first)
       for block in first..<first + blocks { accumulate(block) }
@@ -73,6 +83,14 @@ struct Piece {
     return UnsafeRawPointer(target)
   }
 
+  /// The parameters of a block, as the step starts from them.
+  func parameters(_ block: Int) -> UnsafeRawPointer {
+    if let origin = tensor.pointee.origin {
+      return UnsafeRawPointer(origin + block * RAVINE_BLOCK * tensor.pointee.lane)
+    }
+    return lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+  }
+
   /// The stages before `end` that the gradient still has to pass.
   func stages(upTo end: Int) -> Range<Int> {
     tensor.pointee.first..<max(end, tensor.pointee.first)
@@ -103,7 +121,7 @@ struct Piece {
         if s.draws >= 0 {
           p = normals(s, block)
         } else if s.reads {
-          p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+          p = parameters(block)
         }
         if let host = s.host {
           transform(host, k, block, g, factor, p ?? g, scratch.g)
@@ -165,6 +183,14 @@ struct Piece {
       factor *= work.pointee.stages[k].factor
     }
     return factor
+  }
+
+  /// For the report: the squares of a block of the gradient at its true size, which stage k takes.
+  func measureGradient(_ block: Int, before k: Int, _ sums: UnsafeMutablePointer<Double>) {
+    let (g, factor) = gradient(block, upTo: min(k, work.pointee.prepared))
+    work.pointee.kernels.measure[wide].unsafelyUnwrapped(g, 1, (length(block) + 15) & ~15, sums)
+    sums[0] *= factor * factor
+    sums[1] = 0
   }
 
   func reportSums(_ block: Int) -> UnsafeMutablePointer<Double>? {

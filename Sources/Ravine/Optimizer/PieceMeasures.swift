@@ -52,7 +52,7 @@ extension Piece {
 
   func measureRule(_ block: Int) {
     let (g, factor) = gradient(block, upTo: work.pointee.before)
-    let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+    let p = parameters(block)
     countBytes(parameters: 1, block, times: 1)
     let sums = work.pointee.ruleSums(tensor.pointee, block)
     var call = self.call(block, length(block), 0, group.pointee.slots, p, nil, g, factor, sums)
@@ -64,7 +64,7 @@ extension Piece {
   func settle(_ block: Int) {
     let stage = work.pointee.phase.stage
     let (g, factor) = gradient(block, upTo: work.pointee.before)
-    let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+    let p = parameters(block)
     let sums = work.pointee.ruleSums(tensor.pointee, block)
     call(block, length(block), p, scratch.new, g, factor, nil)
     follow(upTo: stage, block, length(block), p, scratch.new, g, factor, nil)

@@ -15,7 +15,7 @@ extension Piece {
     guard units.pointee.units > 0 else { return }
     var (g, factor) = gradient(block, upTo: k)
     if g != UnsafeRawPointer(scratch.g) || factor != 1 { g = scaled(g, factor, block) }
-    let p = lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
+    let p = parameters(block)
     let size = length(block) * tensor.pointee.lane
     if p != UnsafeRawPointer(scratch.p) { memcpy(scratch.p, p, size) }
     countBytes(parameters: 1, block, times: 1)

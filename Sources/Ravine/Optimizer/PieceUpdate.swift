@@ -8,7 +8,7 @@ extension Piece {
   private var direct: Bool {
     work.pointee.before == work.pointee.stageCount && !work.pointee.transforming
       && tensor.pointee.gradType == tensor.pointee.laneType
-      && tensor.pointee.type == tensor.pointee.gradType
+      && tensor.pointee.type == tensor.pointee.gradType && tensor.pointee.origin == nil
   }
 
   /// Block by block, or several at once where memory is used as it lies.
@@ -52,7 +52,7 @@ extension Piece {
     }
     let (g, factor) = gradient(block, upTo: work.pointee.before)
     let data = tensor.pointee.data.unsafelyUnwrapped
-    let p = lanes(data, tensor.pointee.type, block, scratch.p)
+    let p = parameters(block)
     let size = ElementType.size(tensor.pointee.type).unsafelyUnwrapped
     let place = data + block * RAVINE_BLOCK * size
     let follows = work.pointee.before < work.pointee.stageCount
@@ -60,7 +60,14 @@ extension Piece {
     call(block, n, p, new, g, factor, sums)
     if follows { follow(upTo: work.pointee.stageCount, block, n, p, new, g, factor, sums) }
     if let sums, work.pointee.transforming { sums[0] = raw } else { prepareNorms(block, 1) }
-    if new == place { return }
+    if new != place { store(new, block) }
+  }
+
+  /// Puts a block of new parameters where they belong.
+  func store(_ new: UnsafeMutableRawPointer, _ block: Int) {
+    let n = length(block), padded = (n + 15) & ~15
+    let size = ElementType.size(tensor.pointee.type).unsafelyUnwrapped
+    let place = tensor.pointee.data.unsafelyUnwrapped + block * RAVINE_BLOCK * size
     if size == tensor.pointee.lane {
       memcpy(place, new, n * size)
     } else {
@@ -118,7 +125,7 @@ extension Piece {
     _ sums: UnsafeMutablePointer<Double>?
   ) -> ravine_rule_call {
     let offset = block * RAVINE_BLOCK * tensor.pointee.lane
-    let stores = work.pointee.phase.kind == .update
+    let kind = work.pointee.phase.kind, stores = kind == .update || kind == .perturb
     for k in 0..<count {
       scratch.arrays[k] = scratch.dummy
       scratch.masks[k] = 0

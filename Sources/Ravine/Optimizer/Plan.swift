@@ -28,6 +28,9 @@ final class Plan {
   private(set) var accumulator: Int?
   /// How many phases come before it.
   private(set) var phasesBefore = 0
+  /// The stage that wants a second gradient, and how many phases come before it.
+  private(set) var perturber: Int?
+  private(set) var phasesUnmoved = 0
   /// How many stages change the gradient by unit, and whether by columns.
   private(set) var unitStages = 0
   private(set) var byColumns = false
@@ -183,6 +186,11 @@ final class Plan {
       transforming = true
       accumulator = k
       phasesBefore = phases.count
+      scaled = true
+    }
+    if facts.perturbs {
+      perturber = k
+      phasesUnmoved = phases.count
       scaled = true
     }
     if let units = facts.units {

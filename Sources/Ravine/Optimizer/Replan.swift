@@ -75,6 +75,7 @@ extension Optimizer {
       adopt(new, next, reactions)
     } else {
       try checkFixed()
+      try checkUnmoved()
       try rebuild(new, next)
       recipe = next
       self.reactions = reactions
@@ -225,6 +226,7 @@ extension Optimizer {
   public func remove(_ index: Int) throws(RavineError) {
     try checkClosed()
     try checkFixed()
+    try checkUnmoved()
     let tensor = try self.tensor(index)
     releaseState(index) { _, _ in false }
     names.remove(index)

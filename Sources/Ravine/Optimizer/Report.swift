@@ -36,7 +36,7 @@ extension Optimizer {
       }
     }
     report.updateNorm = update.squareRoot()
-    if report.skipped == .accumulating || !isMeasured(plan) {
+    if report.skipped != .no || !isMeasured(plan) {
       report.gradNorm = gradient.squareRoot()
     }
     if !gradient.isFinite, report.nonfinite == 0 {

@@ -128,6 +128,7 @@ extension Optimizer {
     own.pointee.firstBlock = 0
     own.pointee.grad = grads
     own.pointee.sum = nil
+    own.pointee.origin = nil
     own.pointee.first = 0
     room.buffers.aim(at: own)
     let report = try apply(plan, room.buffers, active: true, reporting)

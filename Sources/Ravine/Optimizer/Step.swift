@@ -4,7 +4,7 @@ import Kernels
 
 /// What a step tells.
 public struct StepReport {
-  public enum Skipped: Int32 { case no, guarded, accumulating, noGradient }
+  public enum Skipped: Int32 { case no, guarded, accumulating, noGradient, perturbed }
 
   public var step: UInt64 = 0
   public var lr = 0.0
@@ -49,19 +49,41 @@ extension Optimizer {
       return report
     }
     connect(plan, buffers, reporting)
-    guard plan.accumulator != nil else {
-      makeConstants(plan, buffers)
-      try run(plan.phases[...], plan, buffers, &report)
-      return report
-    }
     try run(plan.phases[..<plan.phasesBefore], plan, buffers, &report)
-    if report.skipped != .no { return report }
-    if accumulated + 1 < UInt64(plan.window) {
-      try accumulate(plan, buffers, &report)
-    } else {
-      try closeWindow(of: accumulated + 1, plan, buffers, &report)
+    if report.skipped == .no {
+      if plan.accumulator == nil {
+        try update(from: 0, plan, buffers, &report)
+      } else if accumulated + 1 < UInt64(plan.window) {
+        try accumulate(plan, buffers, &report)
+      } else {
+        try closeWindow(of: accumulated + 1, plan, buffers, &report)
+      }
     }
+    scalars?.commit()
     return report
+  }
+
+  /// The phases from one on, the last of which is the update. Where a stage wants a second gradient, the
+  /// first call moves the parameters instead.
+  func update(
+    from first: Int, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
+  ) throws(RavineError) {
+    var first = first
+    if let k = plan.perturber {
+      if perturbed { readOrigins(plan, k) }
+      try run(plan.phases[first..<plan.phasesUnmoved], plan, buffers, &report)
+      first = plan.phasesUnmoved
+      if report.skipped == .no, !perturbed {
+        return try perturb(plan, k, buffers, &report)
+      }
+    }
+    if report.skipped == .no {
+      makeConstants(plan, buffers)
+      try run(plan.phases[first...], plan, buffers, &report)
+    }
+    if perturbed, let k = plan.perturber {
+      try restore(k, all: report.skipped != .no, buffers)
+    }
   }
 
   /// What holds at the beginning of each step.
@@ -83,18 +105,17 @@ extension Optimizer {
     for phase in phases {
       try run(phase, buffers)
       if phase.kind == .measure, try conclude(phase, plan, buffers, scalars, &report) {
-        scalars.commit()
         if phase.number >= plan.phasesBefore { emptyWindow() }
         return
       }
       while phase.kind == .settle, !settle(phase, plan, buffers) { try run(phase, buffers) }
-      if phase.kind == .update { try finish(plan, buffers, scalars, &report) }
+      if phase.kind == .update { try finish(plan, buffers, &report) }
     }
   }
 
   /// Counts an update that was made.
   private func finish(
-    _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars, _ report: inout StepReport
+    _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
   ) throws(RavineError) {
     let all = buffers.work.pointee.tensors, part = self.part
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
@@ -103,7 +124,6 @@ extension Optimizer {
     }
     emptyWindow()
     skips = 0
-    scalars.commit()
     if buffers.work.pointee.reporting { try measureReport(plan, buffers, &report) }
     count(&report)
   }
@@ -125,6 +145,7 @@ extension Optimizer {
       all[i].grad = plan.groupWork[all[i].group].rule < 0 ? nil : grad
       all[i].gradType = all[i].givenType
       all[i].sum = nil
+      all[i].origin = nil
       all[i].first = 0
       if open != nil, all[i].grad != nil { try checkPart(all[i]) }
       active = active || all[i].grad != nil
@@ -172,7 +193,9 @@ extension Optimizer {
       ravine_parallel(buffers.threads, body, work)
     }
     guard work.pointee.failure.pointee.count == 0 else {
-      if phase.kind == .update || phase.kind == .accumulate { poisoned = true }
+      if phase.kind == .update || phase.kind == .accumulate || phase.kind == .perturb {
+        poisoned = true
+      }
       throw work.pointee.failure.pointee.error
     }
   }

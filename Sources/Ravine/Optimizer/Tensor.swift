@@ -18,6 +18,8 @@ struct Tensor: BitwiseCopyable {
   var gradType: Int32
   /// What is added to it in this step.
   var sum: UnsafeMutableRawPointer?
+  /// The parameters that this step starts from, where others lie in `data`; of the arithmetic type.
+  var origin: UnsafeMutableRawPointer?
   /// The first stage that it goes through: not 0 where it is what was accumulated.
   var first = 0
 

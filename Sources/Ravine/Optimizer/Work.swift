@@ -81,6 +81,8 @@ struct Phase: BitwiseCopyable {
     /// A stage behind the rule measures the update, which is made for that and not stored.
     case settle
     case update
+    /// A stage measures which way to move the parameters, moves them, and puts them back.
+    case probe, perturb, restore
     /// The gradient is added to what was accumulated.
     case accumulate
     /// How many elements are not finite.
@@ -90,7 +92,7 @@ struct Phase: BitwiseCopyable {
   var number: Int
   /// Whether rules that measure do so in this phase.
   var ruleMeasures = false
-  /// The stage that settles, or accumulates.
+  /// The stage that settles, accumulates or perturbs.
   var stage = -1
 }
 

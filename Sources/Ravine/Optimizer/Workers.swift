@@ -27,7 +27,7 @@ private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scrat
     let tensor = work.pointee.tensors + index
     if index + 2 < work.pointee.tensorCount { prefetch(tensor + 2, work) }
     let blocks = min(rest, tensor.pointee.blocks - first)
-    if blocks > 0, tensor.pointee.grad != nil {
+    if blocks > 0, tensor.pointee.grad != nil || moves(tensor, work) {
       if let rows = work.pointee.rows {
         rows.pointee.run(tensor, first, blocks, work, scratch)
       } else {
@@ -38,6 +38,13 @@ private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scrat
     first = 0
     index += 1
   }
+}
+
+/// Whether a tensor without a gradient takes part all the same.
+private func moves(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Work>) -> Bool {
+  let kind = work.pointee.phase.kind
+  guard kind == .perturb || kind == .restore else { return false }
+  return !tensor.pointee.removed && work.pointee.groups[tensor.pointee.group].rule >= 0
 }
 
 /// Asks for the beginning of a tensor's arrays: what the hardware sees too late where tensors are small.

@@ -73,6 +73,22 @@ struct Parser {
 
   // MARK: chains
 
+  /// Gradients are added up once, and then moved once.
+  private func checkAlone(_ element: Element, behind stages: [Element], _ place: Int)
+    throws(RavineError)
+  {
+    let own = try facts(of: element)
+    for other in stages where own.accumulates > 0 || own.perturbs {
+      let its = try facts(of: other), name = try element.declaration.name
+      if own.perturbs ? its.perturbs : its.accumulates > 0 {
+        throw lexer.error(place, "\(name) stands behind another of its kind")
+      }
+      if its.perturbs {
+        throw lexer.error(place, "\(name) stands behind \(try other.declaration.name), not before")
+      }
+    }
+  }
+
   private mutating func chain() throws(RavineError) -> Recipe {
     var stages: [Element] = [], rule: Element?, before = 0
     repeat {
@@ -103,11 +119,7 @@ struct Parser {
           "\(declaration.name) changes the gradient, and stands before the rule \(try rule.declaration.name)"
         )
       }
-      if try facts(of: element).accumulates > 0 {
-        for other in stages where other.row == element.row {
-          throw lexer.error(place, "\(declaration.name) stands twice")
-        }
-      }
+      try checkAlone(element, behind: stages, place)
       stages.append(element)
     } while lexer.take("|")
     guard let rule else { throw try withoutRule(stages[stages.count - 1]) }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-_SKIPPED = {1: "skipped: not finite", 2: "accumulated", 3: "no gradient"}
+_SKIPPED = {1: "skipped: not finite", 2: "accumulated", 3: "no gradient", 4: "moved"}
 
 
 class StepReport(NamedTuple):
@@ -25,7 +25,8 @@ class StepReport(NamedTuple):
     nonfinite: int
     """How many gradient elements were NaN or infinite."""
     skipped: int
-    """0 applied, 1 skipped by finite_guard or unscale, 2 accumulated, 3 no gradient."""
+    """0 applied, 1 skipped by finite_guard or unscale, 2 accumulated, 3 no gradient, 4 the
+    parameters were moved by sam or asam, which wait for the gradient there."""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
