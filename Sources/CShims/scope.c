@@ -61,14 +61,17 @@ typedef struct header {
 } header;
 
 /* When the allocator says no, small objects come from here, so that the entry point can unwind
- * and fail with RVN_ERR_MEMORY. It empties itself when the last of them is freed. Without a lock,
- * which a fork could leave taken: bytes in use in the low half, objects in the high half. */
+ * and fail with RVN_ERR_MEMORY. The newest object gives its place back when it is freed, so that the
+ * passing parts of a long text take none; all of it is empty again when the last is freed. Without a
+ * lock, which a fork could leave taken: bytes in use in the low half, objects in the high half. */
 static _Alignas(64) unsigned char reserve[1 << 20];
 static uint64_t reserve_state;
 static const uint64_t one_object = (uint64_t)1 << 32;
 
+static size_t whole_lines(size_t size) { return (size + 63) & ~(size_t)63; }
+
 static void *take_reserve(size_t size) {
-  size = (size + 63) & ~(size_t)63;
+  size = whole_lines(size);
   uint64_t old = __atomic_load_n(&reserve_state, __ATOMIC_RELAXED);
   do {
     if (size > sizeof reserve - (uint32_t)old) return NULL;
@@ -78,11 +81,13 @@ static void *take_reserve(size_t size) {
 }
 
 static void give_reserve(void *user, void *memory, size_t size, size_t alignment) {
-  (void)user, (void)memory, (void)size, (void)alignment;
+  (void)user, (void)alignment;
+  size = whole_lines(size);
   uint64_t old = __atomic_load_n(&reserve_state, __ATOMIC_RELAXED), next;
   do {
     next = old - one_object;
     if (next < one_object) next = 0;
+    else if ((unsigned char *)memory + size == reserve + (uint32_t)old) next -= size;
   } while (!__atomic_compare_exchange_n(&reserve_state, &old, next, 1, __ATOMIC_RELEASE,
                                         __ATOMIC_RELAXED));
 }

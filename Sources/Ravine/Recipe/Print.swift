@@ -84,7 +84,10 @@ func print(_ value: Value, as parameter: Parameter) throws(RavineError) -> Text 
     return times == 1 ? try print(element) : "\(times) * \(try print(element))"
   case .list(let numbers):
     var out: Text = "("
-    for (i, x) in numbers.enumerated() { out.append(i == 0 ? "\(x)" : ", \(x)") }
+    for (i, x) in numbers.enumerated() {
+      out.append(i == 0 ? "\(x)" : ", \(x)")
+      try checkMemory()
+    }
     return "\(out)\(close(numbers.count))"
   case .schedules(let values):
     var out: Text = "("
