@@ -3,7 +3,8 @@ import CShims
 import Ravine
 
 /// Runs the body of an entry point: floating-point mode and memory are in order, and a failure
-/// becomes a status and a sentence.
+/// becomes a status and a sentence. Out of line: every entry point calls it.
+@inline(never)
 func enter(_ allocator: ravine_allocator?, _ body: () throws(RavineError) -> Void) -> rvn_status {
   var scope = ravine_scope()
   if var allocator { ravine_enter(&scope, &allocator) } else { ravine_enter(&scope, nil) }

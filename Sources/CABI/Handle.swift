@@ -26,7 +26,8 @@ func handle<Object: Held>(of object: Object) throws(RavineError) -> OpaquePointe
   return OpaquePointer(Unmanaged.passRetained(handle).toOpaque())
 }
 
-/// Runs an entry point of a handle, with its memory.
+/// Runs an entry point of a handle, with its memory. Out of line, as `enter` is.
+@inline(never)
 func open<Object: Held>(
   _ handle: OpaquePointer?, _ body: (Object) throws(RavineError) -> Void
 ) -> rvn_status {
