@@ -16,7 +16,7 @@ private func entry(_ index: Int) throws(RavineError) -> Catalog.Entry {
   return catalog[index]
 }
 
-private func check(_ index: Int, _ count: Int, _ what: StaticString) throws(RavineError) {
+private func check(_ index: Int, _ count: Int, _ what: StaticText) throws(RavineError) {
   if index < 0 || index >= count {
     throw RavineError(
       RVN_ERR_ARGUMENT, "index is \(UInt(bitPattern: index)), but the entry has \(count) \(what)")

@@ -39,18 +39,18 @@ private func say(_ message: Text) {
   buffer[n] = 0
 }
 
-func null(_ what: StaticString) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
+func null(_ what: StaticText) -> RavineError { RavineError(RVN_ERR_ARGUMENT, "\(what) is NULL") }
 
 /// Bytes of a C string, at most one more than a recipe may have: what is longer is refused by
 /// whoever reads it.
-func bytes(_ text: UnsafePointer<CChar>?, _ what: StaticString) throws(RavineError) -> [UInt8] {
+func bytes(_ text: UnsafePointer<CChar>?, _ what: StaticText) throws(RavineError) -> [UInt8] {
   guard let text else { throw null(what) }
   let raw = UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
   return [UInt8](UnsafeBufferPointer(start: raw, count: strnlen(text, Limits.text + 1)))
 }
 
 /// A field that must be 0, or 0 or 1, until it means something.
-func check(_ value: Int32, _ name: StaticString, flag: Bool = false) throws(RavineError) {
+func check(_ value: Int32, _ name: StaticText, flag: Bool = false) throws(RavineError) {
   if value != 0, !(flag && value == 1) {
     throw RavineError(
       RVN_ERR_ARGUMENT, "\(name) is \(value), but must be \(flag ? "0 or 1" as Text : "0")")
@@ -97,7 +97,7 @@ private func deliver(
 
 /// Checks the size that a caller writes first in a struct. A caller built with an older header has
 /// a smaller one, with a newer header a larger one.
-func check(_ size: Int, _ name: StaticString, least: Int) throws(RavineError) {
+func check(_ size: Int, _ name: StaticText, least: Int) throws(RavineError) {
   if size < least || size > 4096 {
     throw RavineError(
       RVN_ERR_ARGUMENT,

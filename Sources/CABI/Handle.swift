@@ -5,8 +5,8 @@ import Ravine
 /// A kind of object that callers hold by a handle.
 protocol Held: AnyObject {
   /// As sentences name it: "the sampler", "a sampler".
-  static var definite: StaticString { get }
-  static var indefinite: StaticString { get }
+  static var definite: StaticText { get }
+  static var indefinite: StaticText { get }
   static var magic: UInt64 { get }
   /// The memory that calls with it use; nil: malloc.
   var memory: ravine_allocator? { get }

@@ -4,8 +4,8 @@ import Ravine
 
 @_cdecl("rvn_version") @implementation
 public func rvn_version() -> UnsafePointer<CChar>? {
-  let text: StaticString = "0.1.0"
-  return UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
+  let text: StaticText = "0.1.0"
+  return UnsafeRawPointer(text.start).assumingMemoryBound(to: CChar.self)
 }
 
 @_cdecl("rvn_abi_version") @implementation

@@ -4,8 +4,8 @@ import Kernels
 import Ravine
 
 extension Monitor: Held {
-  static var definite: StaticString { "the monitor" }
-  static var indefinite: StaticString { "a monitor" }
+  static var definite: StaticText { "the monitor" }
+  static var indefinite: StaticText { "a monitor" }
   static var magic: UInt64 { 0x7261_7669_6e65_6d6f }
   var memory: ravine_allocator? { allocator }
 }

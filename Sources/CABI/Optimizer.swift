@@ -3,8 +3,8 @@ import CShims
 import Ravine
 
 extension Optimizer: Held {
-  static var definite: StaticString { "the optimizer" }
-  static var indefinite: StaticString { "an optimizer" }
+  static var definite: StaticText { "the optimizer" }
+  static var indefinite: StaticText { "an optimizer" }
   static var magic: UInt64 { 0x7261_7669_6e65_6f70 }
   var memory: ravine_allocator? { allocator }
 }

@@ -47,7 +47,7 @@ public func rvn_stage_register(
 }
 
 private func read(
-  _ name: UnsafePointer<CChar>?, _ rule: UnsafePointer<rvn_host_rule>?, _ what: StaticString
+  _ name: UnsafePointer<CChar>?, _ rule: UnsafePointer<rvn_host_rule>?, _ what: StaticText
 ) throws(RavineError) -> (rvn_host_rule, HostEntry, HostRule.Function) {
   guard let rule else { throw null(what) }
   try check(
@@ -95,7 +95,7 @@ private func parameter(_ p: rvn_parameter) throws(RavineError) -> HostParameter 
 }
 
 private func text(
-  _ text: UnsafePointer<CChar>?, _ what: StaticString
+  _ text: UnsafePointer<CChar>?, _ what: StaticText
 ) throws(RavineError) -> Text {
   Text(try bytes(text, what))
 }

@@ -3,8 +3,8 @@ import CShims
 import Ravine
 
 extension Sampler: Held {
-  static var definite: StaticString { "the sampler" }
-  static var indefinite: StaticString { "a sampler" }
+  static var definite: StaticText { "the sampler" }
+  static var indefinite: StaticText { "a sampler" }
   static var magic: UInt64 { 0x7261_7669_6e65_7361 }
   var memory: ravine_allocator? { allocator }
 }

@@ -3,8 +3,8 @@ import CShims
 import Ravine
 
 extension StandaloneSchedule: Held {
-  static var definite: StaticString { "the schedule" }
-  static var indefinite: StaticString { "a schedule" }
+  static var definite: StaticText { "the schedule" }
+  static var indefinite: StaticText { "a schedule" }
   static var magic: UInt64 { 0x7261_7669_6e65_7363 }
   var memory: ravine_allocator? { nil }
 }

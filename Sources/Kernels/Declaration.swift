@@ -1,17 +1,19 @@
 #if BASELINE
+import CShims
+
 /// UTF-8 that lives as long as the process and ends with NUL: a literal, or what a host registered.
+/// One word, since there are thousands.
 public struct StaticText: BitwiseCopyable, Sendable, ExpressibleByStringLiteral {
   public nonisolated(unsafe) let start: UnsafePointer<UInt8>
-  public let count: Int
 
-  public init(stringLiteral text: StaticString) {
-    (start, count) = (text.utf8Start, text.utf8CodeUnitCount)
-  }
+  @inline(__always)
+  public init(stringLiteral text: StaticString) { start = text.utf8Start }
 
   /// The text stays where it is for as long as the process runs.
-  public init(lasting start: UnsafePointer<UInt8>, count: Int) {
-    (self.start, self.count) = (start, count)
-  }
+  public init(lasting start: UnsafePointer<UInt8>) { self.start = start }
+
+  public var count: Int { strlen(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)) }
+  public var isEmpty: Bool { start.pointee == 0 }
 }
 
 /// What a recipe can name, described once: the parser, `rvn_catalog_*`, the Python constructors,
@@ -183,7 +185,7 @@ public struct StageFacts: Sendable {
   /// How many steps in a row it may skip.
   public let limit: Double
   /// Why its values do not go together.
-  public let conflict: StaticString?
+  public let conflict: StaticText?
   /// What it divides each tensor into, where it changes the gradient by what it measures of units.
   public let units: Units?
 
@@ -191,7 +193,7 @@ public struct StageFacts: Sendable {
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
     factor: Double = 1, prepares: Bool = false, accumulates: Double = 0, averages: Bool = false,
     reads: Bool = false, seed: Double? = nil, follows: Bool = false, settles: Bool = false,
-    perturbs: Bool = false, limit: Double = .infinity, conflict: StaticString? = nil,
+    perturbs: Bool = false, limit: Double = .infinity, conflict: StaticText? = nil,
     units: Units? = nil
   ) {
     self.measures = measures

@@ -51,8 +51,8 @@ private func load(_ path: String, _ how: LoadOptions) {
 
 /// The optimizer that the seeds are checkpoints of.
 private func make(_ parameters: UnsafeMutablePointer<Double>) -> Optimizer? {
-  let recipe: StaticString = "clip_norm(1) | adam(amsgrad=1); b: sgd(momentum=0.9); c: frozen"
-  guard let optimizer = try? Optimizer.make(Text(recipe).bytes) else { return nil }
+  let recipe: Text = "clip_norm(1) | adam(amsgrad=1); b: sgd(momentum=0.9); c: frozen"
+  guard let optimizer = try? Optimizer.make(recipe.bytes) else { return nil }
   let tensors: [(name: String, type: Int32, shape: [Int64])] = [
     ("w", RVN_F32, [2, 3]), ("b", RVN_F64, [2]), ("c", RVN_BF16, []), ("e", RVN_F32, [0]),
   ]

@@ -38,7 +38,7 @@ struct Decay<T: Scalar>: DeclaredStage, UpdateStage {
 
   static func facts(_ h: Hyper) -> StageFacts {
     if h.kind < 2 { return StageFacts(transforms: true, reads: true) }
-    let missing: StaticString = "kind=corrected needs lr_max, the largest rate of the schedule"
+    let missing: StaticText = "kind=corrected needs lr_max, the largest rate of the schedule"
     return StageFacts(follows: true, conflict: h.kind == 4 && h.lrMax == 0 ? missing : nil)
   }
   #endif

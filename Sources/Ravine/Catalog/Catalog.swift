@@ -89,7 +89,7 @@ extension Declaration.Kind {
   }
 
   /// As sentences name one.
-  var phrase: StaticString {
+  var phrase: StaticText {
     switch self {
     case .rule: "a rule"
     case .stage: "a stage"

@@ -173,5 +173,5 @@ private func lasting(_ text: Text, _ heap: Heap) throws(RavineError) -> StaticTe
     throw .argument("a text is longer than \(Limits.text) bytes, which is the limit")
   }
   let memory = UnsafeRawPointer(try keep(text, heap)).assumingMemoryBound(to: UInt8.self)
-  return StaticText(lasting: memory, count: text.bytes.count)
+  return StaticText(lasting: memory)
 }

@@ -187,10 +187,10 @@ func quoted(_ text: Text) -> Text {
       out.append(UInt8(ascii: "\\"))
       out.append(c)
     case 0..<32, 127:
-      let digits: StaticString = "0123456789abcdef"
+      let digits: StaticText = "0123456789abcdef"
       out.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "u"), 48, 48])
-      out.append(digits.utf8Start[Int(c >> 4)])
-      out.append(digits.utf8Start[Int(c & 15)])
+      out.append(digits.start[Int(c >> 4)])
+      out.append(digits.start[Int(c & 15)])
     default: out.append(c)
     }
   }

@@ -168,14 +168,14 @@ extension Inquiry {
     finding.limit = limit(severity.word)
     finding.value = Math.exp(total)
     finding.window = flow.window
-    let mild: StaticString = severity == .note ? "note" : "warn"
+    let mild: StaticText = severity == .note ? "note" : "warn"
     let range = flow.affected(beyond: sign * Math.log(limit(mild)))
     let first = flow.layers[range.lowerBound].depth, last = flow.layers[range.upperBound].depth
     finding.place = layersText(first, last)
     let activations = flow.measure == .activation
-    let backward: StaticString =
+    let backward: StaticText =
       sign < 0 ? "the gradient vanishes toward the input" : "the gradient explodes toward the input"
-    let forward: StaticString =
+    let forward: StaticText =
       sign < 0
       ? "activations vanish toward the output" : "activations explode toward the output"
     finding.title = activations ? forward : backward

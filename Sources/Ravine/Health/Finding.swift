@@ -9,22 +9,22 @@ struct Place: BitwiseCopyable {
 /// One thing that is wrong.
 struct Finding {
   var judge = 0
-  var code: StaticString = ""
-  var title: StaticString = ""
+  var code: StaticText = ""
+  var title: StaticText = ""
   var severity = Severity.note
   /// "layers 0 to 7"
   var place = Text()
   /// What was measured, and the limit that it passed.
   var value = 0.0
   var limit = 0.0
-  var limitName: StaticString = ""
+  var limitName: StaticText = ""
   /// Steps that were looked at.
   var window = 0
   var evidence = Text()
   var advice = Text()
-  var source: StaticString = ""
+  var source: StaticText = ""
   /// Further numbers, by name.
-  var measured: [(name: StaticString, value: Double)] = []
+  var measured: [(name: StaticText, value: Double)] = []
   var places: UnsafeMutablePointer<Place>?
   var placeCount = 0
 }
@@ -75,16 +75,16 @@ final class Inquiry {
   func consider() { judged = true }
 
   /// A limit of the judge in progress.
-  func limit(_ name: StaticString) -> Double { monitor.limit(current, name) }
+  func limit(_ name: StaticText) -> Double { monitor.limit(current, name) }
 
   func add(_ finding: Finding) throws(RavineError) {
     var finding = finding
     let d = monitor.judges[current].declaration
     finding.judge = current
     finding.code = d.code
-    if finding.title.utf8CodeUnitCount == 0 { finding.title = d.title }
+    if finding.title.isEmpty { finding.title = d.title }
     if finding.advice.isEmpty { finding.advice = Text(d.advice) }
-    if finding.source.utf8CodeUnitCount == 0 { finding.source = d.source }
+    if finding.source.isEmpty { finding.source = d.source }
     findings.append(finding)
     try checkMemory()
   }

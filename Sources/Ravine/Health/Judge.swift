@@ -4,7 +4,7 @@ import CShims
 public enum Severity: Int, Sendable {
   case note, warn, severe
 
-  var word: StaticString {
+  var word: StaticText {
     switch self {
     case .note: "note"
     case .warn: "warn"
@@ -15,15 +15,15 @@ public enum Severity: Int, Sendable {
 
 /// A number that a judge compares with; `rvn_monitor_set` changes it.
 struct Limit {
-  let name: StaticString
+  let name: StaticText
   let initial: Double
   let low, high: Double
-  let summary: StaticString
-  let source: StaticString
+  let summary: StaticText
+  let source: StaticText
 
   init(
-    _ name: StaticString, _ initial: Double, from low: Double = 0, to high: Double = .infinity,
-    _ summary: StaticString, source: StaticString
+    _ name: StaticText, _ initial: Double, from low: Double = 0, to high: Double = .infinity,
+    _ summary: StaticText, source: StaticText
   ) {
     self.name = name
     self.initial = initial
@@ -37,15 +37,15 @@ struct Limit {
 /// A finding's code, described once: the limits that can be set, the reports and docs/health.md come
 /// from it.
 struct JudgeDeclaration {
-  let code: StaticString
+  let code: StaticText
   /// What is wrong, in a few words.
-  let title: StaticString
+  let title: StaticText
   /// What is measured, and when it is a finding.
-  let summary: StaticString
+  let summary: StaticText
   /// What must be recorded for it.
-  let needs: StaticString
-  let advice: StaticString
-  let source: StaticString
+  let needs: StaticText
+  let advice: StaticText
+  let source: StaticText
   let limits: [Limit]
 }
 

@@ -86,7 +86,7 @@ public final class Monitor {
 
   // MARK: limits
 
-  func limit(_ judge: Int, _ name: StaticString) -> Double {
+  func limit(_ judge: Int, _ name: StaticText) -> Double {
     var at = 0
     for (i, entry) in judges.enumerated() {
       for limit in entry.declaration.limits {
@@ -97,7 +97,7 @@ public final class Monitor {
     return .nan
   }
 
-  func limit(_ code: StaticString, _ name: StaticString) -> Double {
+  func limit(_ code: StaticText, _ name: StaticText) -> Double {
     for (i, entry) in judges.enumerated() where same(entry.declaration.code, code) {
       return limit(i, name)
     }
@@ -136,10 +136,13 @@ public final class Monitor {
 }
 
 /// Without the memory that a comparison of texts takes.
-private func same(_ a: StaticString, _ b: StaticString) -> Bool {
-  guard a.utf8CodeUnitCount == b.utf8CodeUnitCount else { return false }
-  for i in 0..<a.utf8CodeUnitCount where a.utf8Start[i] != b.utf8Start[i] { return false }
-  return true
+private func same(_ a: StaticText, _ b: StaticText) -> Bool {
+  var i = 0
+  while a.start[i] == b.start[i] {
+    if a.start[i] == 0 { return true }
+    i += 1
+  }
+  return false
 }
 
 /// Text from outside as it may stand in a terminal: control characters, also those of C1 and those

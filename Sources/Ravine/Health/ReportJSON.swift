@@ -8,34 +8,34 @@ struct JSONWriter {
 
   init(_ out: Document) { self.out = out }
 
-  mutating func begin(_ bracket: StaticString, _ key: StaticString? = nil) throws(RavineError) {
+  mutating func begin(_ bracket: StaticText, _ key: StaticText? = nil) throws(RavineError) {
     try separate(key)
     try out.append(Text(bracket))
     needsComma = false
   }
 
-  mutating func end(_ bracket: StaticString) throws(RavineError) {
+  mutating func end(_ bracket: StaticText) throws(RavineError) {
     try out.append(Text(bracket))
     needsComma = true
   }
 
-  mutating func put(_ key: StaticString?, _ text: Text) throws(RavineError) {
+  mutating func put(_ key: StaticText?, _ text: Text) throws(RavineError) {
     try separate(key)
     try out.append(quoted(text))
   }
 
   /// JSON has no NaN and no infinity: they become strings.
-  mutating func put(_ key: StaticString?, _ x: Double) throws(RavineError) {
+  mutating func put(_ key: StaticText?, _ x: Double) throws(RavineError) {
     try separate(key)
     try out.append(x.isFinite ? "\(x)" : quoted(x.isNaN ? "nan" : x < 0 ? "-inf" : "inf"))
   }
 
-  mutating func put(_ key: StaticString?, _ n: Int) throws(RavineError) {
+  mutating func put(_ key: StaticText?, _ n: Int) throws(RavineError) {
     try separate(key)
     try out.append("\(n)")
   }
 
-  private mutating func separate(_ key: StaticString?) throws(RavineError) {
+  private mutating func separate(_ key: StaticText?) throws(RavineError) {
     if needsComma { try out.append(",") }
     needsComma = true
     if let key { try out.append("\(quoted(Text(key))):") }

@@ -54,7 +54,7 @@ extension Monitor {
     try line("where", shown(f.place), to: out)
     try line("seen", shown(f.evidence), to: out)
     let note = f.severity == .note
-    if !note, f.limitName.utf8CodeUnitCount > 0, !f.limit.isZero {
+    if !note, !f.limitName.isEmpty, !f.limit.isZero {
       try line(
         "limit", "\(short(f.value)) passes \(f.code).\(f.limitName) = \(short(f.limit))", to: out)
     }

@@ -7,7 +7,7 @@ public enum RecordKind: Int32, BitwiseCopyable, Sendable {
   case gradient = 1
   case activation, weight, update, loss
 
-  var word: StaticString {
+  var word: StaticText {
     switch self {
     case .gradient: "gradient"
     case .activation: "activation"

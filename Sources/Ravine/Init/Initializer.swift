@@ -27,7 +27,7 @@ struct Target {
   let options: Options
   let threads: Int
 
-  func unsuitable(_ who: StaticString, _ wanted: Text) -> RavineError {
+  func unsuitable(_ who: StaticText, _ wanted: Text) -> RavineError {
     RavineError(
       RVN_ERR_SHAPE, "\(who) needs \(wanted), but '\(name)' has shape \(shapeText(shape, rank))")
   }

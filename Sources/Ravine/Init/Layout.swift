@@ -14,7 +14,7 @@ struct Layout {
   }
 
   /// Ranks that have both axes.
-  init(_ target: Target, _ word: Int, for who: StaticString) throws(RavineError) {
+  init(_ target: Target, _ word: Int, for who: StaticText) throws(RavineError) {
     guard target.rank >= 2 else {
       throw target.unsuitable(
         who, "outputs and inputs, which are two axes of the tensor at least (for a bias take zeros)"

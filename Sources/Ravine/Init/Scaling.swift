@@ -59,7 +59,7 @@ struct Gain {
   let value: Double
 
   /// From three arguments, beginning with the nonlinearity.
-  init(_ a: Arguments, at k: Int, for who: StaticString) throws(RavineError) {
+  init(_ a: Arguments, at k: Int, for who: StaticText) throws(RavineError) {
     let slope = a.number(k + 1)
     if slope != 0, a.word(k) != 5 {
       throw .recipe("\(who): slope is \(slope), but is for nonlinearity=leaky_relu")

@@ -48,7 +48,7 @@ extension Optimizer {
     var first = true
     for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
       out.append(first ? "measure " : ", ")
-      let over: StaticString = plan.stageWork[k].units >= 0 ? "each unit" : "all tensors"
+      let over: StaticText = plan.stageWork[k].units >= 0 ? "each unit" : "all tensors"
       out.append("\(try stageName(k, in: recipe.stages)) over \(over)")
       first = false
     }
@@ -60,7 +60,7 @@ extension Optimizer {
         seen.append(row)
         out.append(first ? "measure " : ", ")
         let entry = try Catalog.shared().rules[row]
-        let over: StaticString = entry.shared == nil ? "each tensor" : "all its tensors"
+        let over: StaticText = entry.shared == nil ? "each tensor" : "all its tensors"
         out.append("\(entry.declaration.name) over \(over)")
         first = false
       }

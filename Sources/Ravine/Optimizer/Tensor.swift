@@ -80,7 +80,7 @@ enum ElementType {
     }
   }
 
-  static func name(_ type: Int32) -> StaticString {
+  static func name(_ type: Int32) -> StaticText {
     switch type {
     case RVN_F32: "F32"
     case RVN_F64: "F64"

@@ -203,8 +203,8 @@ extension Parameter {
 
   /// As mathematics writes it: [0, 1).
   var range: Text {
-    let left: StaticString = lowOpen ? "(" : "["
-    let right: StaticString = highOpen ? ")" : "]"
+    let left: StaticText = lowOpen ? "(" : "["
+    let right: StaticText = highOpen ? ")" : "]"
     return "\(left)\(low), \(high)\(right)"
   }
 }

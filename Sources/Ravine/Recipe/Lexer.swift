@@ -18,12 +18,12 @@ public enum Limits {
 struct Lexer {
   let text: [UInt8]
   /// What the text is called in errors.
-  let title: StaticString
+  let title: StaticText
   private(set) var at = 0
   /// Whether the last number was written with a percent sign.
   private(set) var percent = false
 
-  init(_ text: [UInt8], _ title: StaticString) throws(RavineError) {
+  init(_ text: [UInt8], _ title: StaticText) throws(RavineError) {
     self.text = text
     self.title = title
     if text.count > Limits.text {

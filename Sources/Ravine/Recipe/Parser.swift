@@ -9,7 +9,7 @@ struct Parser {
   /// The steps of the `over` around what is read, in the unit that counts there.
   var total: Double?
 
-  init(_ text: [UInt8], _ title: StaticString) throws(RavineError) {
+  init(_ text: [UInt8], _ title: StaticText) throws(RavineError) {
     lexer = try Lexer(text, title)
   }
 

@@ -24,7 +24,7 @@ enum Comparison {
     }
   }
 
-  var word: StaticString {
+  var word: StaticText {
     switch self {
     case .less: "<"
     case .lessOrEqual: "<="

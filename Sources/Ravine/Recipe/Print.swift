@@ -100,7 +100,7 @@ func print(_ value: Value, as parameter: Parameter) throws(RavineError) -> Text 
 }
 
 /// Behind the last of so many: (1, 2) and (1,).
-private func close(_ count: Int) -> StaticString { count == 1 ? ",)" : ")" }
+private func close(_ count: Int) -> StaticText { count == 1 ? ",)" : ")" }
 
 func print(_ x: Double, as parameter: Parameter) -> Text {
   if parameter.kind == .word, x >= 0, x < Double(parameter.words.count) {

@@ -8,7 +8,7 @@ func brief(_ x: Double) -> Text {
   let scaled = abs(x) * Math.pow(10, half) * Math.pow(10, -power - half)
   var digits = (scaled + 0.5).rounded(.down)  // to the nearest, without libm
   if digits == 10_000 { (digits, power) = (1000, power + 1) }
-  let sign: StaticString = x < 0 ? "-" : ""
+  let sign: StaticText = x < 0 ? "-" : ""
   if power > 3 { return "\(sign)\(nearest("\(Int(digits))e-3"))e+\(Int(power) + 3)" }
   return "\(sign)\(nearest("\(Int(digits))e\(Int(power))"))"
 }

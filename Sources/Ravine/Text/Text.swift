@@ -1,71 +1,76 @@
-import Kernels
+// StaticText is wherever a literal is.
+@_exported import Kernels
 
 /// UTF-8 bytes, and sentences made from them. `String` stays out of the core: comparing or hashing
 /// one pulls Unicode tables into the link.
+///
+/// There are a thousand sentences, and few are ever made: what makes them is out of line.
 public struct Text: Sendable, Equatable {
   public var bytes: [UInt8]
 
   public init(_ bytes: [UInt8] = []) { self.bytes = bytes }
-  public init(_ text: StaticString) {
-    bytes = [UInt8](UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-  }
-  @_disfavoredOverload
+  @inline(never)
   public init(_ text: StaticText) { self.init(text.start, count: text.count) }
+  @inline(never)
   init(_ start: UnsafePointer<UInt8>, count: Int) {
     bytes = [UInt8](UnsafeBufferPointer(start: start, count: count))
   }
 
   public var isEmpty: Bool { bytes.isEmpty }
 
-  mutating func append(_ other: Text) { bytes.append(contentsOf: other.bytes) }
-  @_disfavoredOverload
-  mutating func append(_ text: StaticString) {
-    bytes.append(
-      contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  @inline(never)
+  mutating func append(_ other: __owned Text) { bytes.append(contentsOf: other.bytes) }
+  @inline(never) @_disfavoredOverload
+  mutating func append(_ text: StaticText) {
+    bytes.append(contentsOf: UnsafeBufferPointer(start: text.start, count: text.count))
   }
 
-  static func == (a: Text, b: StaticString) -> Bool { a == StaticText(stringLiteral: b) }
-  @_disfavoredOverload
+  @inline(never)
   static func == (a: Text, b: StaticText) -> Bool {
-    guard a.bytes.count == b.count else { return false }
-    for i in 0..<a.bytes.count where a.bytes[i] != b.start[i] { return false }
-    return true
+    for i in 0..<a.bytes.count where a.bytes[i] != b.start[i] || a.bytes[i] == 0 { return false }
+    return b.start[a.bytes.count] == 0
   }
 }
 
 extension Text: ExpressibleByStringInterpolation {
-  public init(stringLiteral value: StaticString) { self.init(value) }
-  public init(stringInterpolation s: Interpolation) { bytes = s.bytes }
+  @inline(__always)
+  public init(stringLiteral text: StaticString) { self.init(StaticText(stringLiteral: text)) }
+  @inline(__always)
+  public init(stringInterpolation s: Interpolation) { bytes = s.text.bytes }
 
   public struct Interpolation: StringInterpolationProtocol {
-    var bytes: [UInt8] = []
+    var text = Text()
+
+    @inline(never)
     public init(literalCapacity: Int, interpolationCount: Int) {
-      bytes.reserveCapacity(literalCapacity + 16 * interpolationCount)
+      text.bytes.reserveCapacity(literalCapacity + 16 * interpolationCount)
     }
-    public mutating func appendLiteral(_ text: StaticString) { appendInterpolation(text) }
-    public mutating func appendInterpolation(_ text: Text) { bytes.append(contentsOf: text.bytes) }
-    @_disfavoredOverload
-    public mutating func appendInterpolation(_ text: StaticString) {
-      bytes.append(
-        contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    @inline(__always)
+    public mutating func appendLiteral(_ part: StaticString) {
+      if part.utf8CodeUnitCount > 0 { appendInterpolation(StaticText(stringLiteral: part)) }
     }
-    @_disfavoredOverload
-    public mutating func appendInterpolation(_ text: StaticText) {
-      bytes.append(contentsOf: UnsafeBufferPointer(start: text.start, count: text.count))
-    }
+    @inline(__always)
+    public mutating func appendInterpolation(_ part: __owned Text) { text.append(part) }
+    @inline(__always) @_disfavoredOverload
+    public mutating func appendInterpolation(_ part: StaticText) { text.append(part) }
+    @inline(never)
     public mutating func appendInterpolation(_ value: Double) {
-      Numbers.print(value, into: &bytes)
+      Numbers.print(value, into: &text.bytes)
     }
+    @inline(__always)
     public mutating func appendInterpolation<I: BinaryInteger>(_ value: I) {
+      append(UInt64(value.magnitude), negative: value < 0)
+    }
+    @inline(never)
+    private mutating func append(_ magnitude: UInt64, negative: Bool) {
       var digits: [UInt8] = []
-      var rest = value.magnitude
+      var rest = magnitude
       repeat {
-        let (q, r) = rest.quotientAndRemainder(dividingBy: 10)
-        digits.append(48 + UInt8(truncatingIfNeeded: r))
-        rest = q
+        digits.append(48 + UInt8(rest % 10))
+        rest /= 10
       } while rest != 0
-      if value < 0 { digits.append(45) }
-      bytes.append(contentsOf: digits.reversed())
+      if negative { digits.append(45) }
+      text.bytes.append(contentsOf: digits.reversed())
     }
   }
 }

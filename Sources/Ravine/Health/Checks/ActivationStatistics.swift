@@ -3,7 +3,7 @@ import CShims
 
 /// A kind of activation: where it is saturated.
 public struct Activation: Sendable {
-  public let name: StaticString
+  public let name: StaticText
   /// Values beyond these are saturated.
   public let low, high: Double
 

@@ -74,7 +74,7 @@ public final class Problem {
     if part.gradient != nil { variables += part.count }
   }
 
-  private static func check(_ type: Int32, _ what: StaticString, _ name: Text) throws(RavineError) {
+  private static func check(_ type: Int32, _ what: StaticText, _ name: Text) throws(RavineError) {
     guard type == RVN_F32 || type == RVN_F64 else {
       throw RavineError(
         RVN_ERR_TYPE,

@@ -9,7 +9,7 @@ public enum Momentum: CaseIterable {
   /// m = beta m + (1 - beta) g, as in the Adam family
   case average
 
-  public var name: StaticString {
+  public var name: StaticText {
     switch self {
     case .heavyBall: "heavy_ball"
     case .nesterov: "nesterov"

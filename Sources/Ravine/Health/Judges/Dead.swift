@@ -101,8 +101,8 @@ enum Dead: Judge {
   }
 
   private static func add(
-    _ q: Inquiry, _ places: inout PlaceList, _ severity: Severity, _ limit: StaticString,
-    _ title: StaticString, cut: Bool = false
+    _ q: Inquiry, _ places: inout PlaceList, _ severity: Severity, _ limit: StaticText,
+    _ title: StaticText, cut: Bool = false
   ) throws(RavineError) {
     guard places.count > 0 else { return }
     places.sort(largestFirst: true)
