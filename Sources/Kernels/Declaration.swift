@@ -17,8 +17,9 @@ public struct StaticText: BitwiseCopyable, Sendable, ExpressibleByStringLiteral 
 }
 
 /// What a recipe can name, described once: the parser, `rvn_catalog_*`, the Python constructors,
-/// the reference page, the checkpoint layout and the parametrised tests all come from it.
-public struct Declaration: Sendable {
+/// the reference page, the checkpoint layout and the parametrised tests all come from it. A class, as
+/// parameters are: to hand one around is a count, not a copy of all its fields.
+public final class Declaration: Sendable {
   public enum Kind: Sendable { case rule, stage, schedule, initializer }
 
   public let kind: Kind
@@ -32,6 +33,7 @@ public struct Declaration: Sendable {
   /// What a measuring rule measures over each tensor: the name of each sum of squares.
   public let measures: [StaticText]
 
+  @inline(never)
   public init(
     _ kind: Kind, _ name: StaticText, _ summary: StaticText, formula: StaticText,
     reference: StaticText, difference: StaticText, example: StaticText = "",
@@ -52,7 +54,7 @@ public struct Declaration: Sendable {
 }
 
 /// A parameter of an entry, and the values it may take.
-public struct Parameter: Sendable {
+public final class Parameter: Sendable {
   public enum Kind: Int32, Sendable {
     case number = 1, flag, word, count, list, schedule, schedules
   }
@@ -72,6 +74,7 @@ public struct Parameter: Sendable {
   public let fits: Bool
   public let summary: StaticText
 
+  @inline(never)
   public init(
     _ name: StaticText, _ kind: Kind = .number, _ initial: Double? = nil, from low: Double = 0,
     to high: Double = .infinity, lowOpen: Bool? = nil, highOpen: Bool? = nil,
