@@ -91,7 +91,7 @@ extension Optimizer {
     for i in 0..<file.records.count where !file.records[i].used {
       let name = file.name(i)
       let state =
-        name.bytes.starts(with: "state/".utf8) || name.bytes.starts(with: "number/".utf8)
+        name.starts(with: "state/") || name.starts(with: "number/")
       if wanted(!state, how) { try note("extra \(name)") }
     }
     let reactions =

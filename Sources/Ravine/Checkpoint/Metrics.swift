@@ -33,7 +33,7 @@ extension Optimizer {
     }
     for i in 0..<file.metadata.count {
       let key = file.metadata.text(i)
-      if key.bytes.starts(with: "schedule/".utf8), !names.contains(where: { $0 == key }) {
+      if key.starts(with: "schedule/"), !names.contains(where: { $0 == key }) {
         try note("extra \(key)")
       }
     }

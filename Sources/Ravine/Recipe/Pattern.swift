@@ -121,7 +121,7 @@ extension Parser {
     while i < bytes.count, isNameByte(bytes[i]) { i += 1 }
     let name = Text(Array(bytes[1..<i]))
     let start = i
-    while i < bytes.count, "<>=".utf8.contains(bytes[i]) { i += 1 }
+    while i < bytes.count, isOneOf("<>=", bytes[i]) { i += 1 }
     let sign = Text(Array(bytes[start..<i]))
     let comparison: Comparison? =
       sign == "<"
@@ -150,6 +150,6 @@ func isPatternByte(_ c: UInt8) -> Bool {
   case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
     UInt8(ascii: "0")...UInt8(ascii: "9"), 0x80...0xff:
     true
-  default: ".*_-/[]@<>=+$".utf8.contains(c)
+  default: isOneOf(".*_-/[]@<>=+$", c)
   }
 }

@@ -28,7 +28,8 @@ enum Numbers {
 
   /// Appends the shortest text that reads back as the same value: `0.1`, `1`, `1e-08`, `inf`.
   static func print(_ value: Double, into text: inout [UInt8]) {
-    text.append(contentsOf: value.description.utf8)
+    var shortest = value.description
+    shortest.withUTF8 { text.append(contentsOf: $0) }
     // Whole numbers come as "1.0"; the shortest form with a digit before it has 3 bytes.
     let end = text.count
     if end >= 3 && text[end - 1] == UInt8(ascii: "0") && text[end - 2] == UInt8(ascii: ".") {

@@ -30,6 +30,13 @@ public struct Text: Sendable, Equatable {
     for i in 0..<a.bytes.count where a.bytes[i] != b.start[i] || a.bytes[i] == 0 { return false }
     return b.start[a.bytes.count] == 0
   }
+
+  func starts(with prefix: StaticText) -> Bool {
+    let n = prefix.count
+    if bytes.count < n { return false }
+    for i in 0..<n where bytes[i] != prefix.start[i] { return false }
+    return true
+  }
 }
 
 extension Text: ExpressibleByStringInterpolation {
@@ -83,4 +90,10 @@ func list(_ names: [Text]) -> Text {
     out.append(name)
   }
   return out
+}
+
+/// Whether a byte is one of these.
+func isOneOf(_ these: StaticText, _ byte: UInt8) -> Bool {
+  for i in 0..<these.count where these.start[i] == byte { return true }
+  return false
 }
