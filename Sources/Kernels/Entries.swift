@@ -16,26 +16,32 @@ public struct Entries: Visitor {
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
     let none: RuleEntry.Settle = { _, _ in }
-    rules.append(rule(F.self, D.self, 0, [none, none]))
+    add(rule(F.self, D.self, 0, [none, none]))
   }
 
   mutating func rule<F: MeasuringRule, D: MeasuringRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    rules.append(
+    add(
       rule(F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)]))
   }
 
   mutating func rule<F: SharedRule, D: SharedRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    rules.append(
+    add(
       rule(
         F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)],
         RuleEntry.Shared(
           begin: [begin(F.self), begin(D.self)],
           conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) })))
   }
+
+  @inline(never)
+  private mutating func add(_ entry: RuleEntry) { rules.append(entry) }
+
+  @inline(never)
+  private mutating func add(_ entry: StageEntry) { stages.append(entry) }
 
   private func rule<F: LaneRule, D: LaneRule>(
     _: F.Type, _: D.Type, _ measuresSize: Int, _ settle: [RuleEntry.Settle],
@@ -50,7 +56,7 @@ public struct Entries: Visitor {
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
     _: F.Type, _: @escaping StageKernel, _: D.Type, _: @escaping StageKernel
   ) {
-    stages.append(
+    add(
       StageEntry(
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size, stateSize: 0,
         constants: [stageConstants(F.self), stageConstants(D.self)],
@@ -62,13 +68,13 @@ public struct Entries: Visitor {
   mutating func update<F: UpdateStage, D: UpdateStage>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    stages.append(update(F.self, D.self, [enough, enough]))
+    add(update(F.self, D.self, [enough, enough]))
   }
 
   mutating func update<F: MeasuringUpdate, D: MeasuringUpdate>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    stages.append(update(F.self, D.self, [settleUpdate(F.self), settleUpdate(D.self)]))
+    add(update(F.self, D.self, [settleUpdate(F.self), settleUpdate(D.self)]))
   }
 
   mutating func either<F: DeclaredStage & UpdateStage, D: DeclaredStage & UpdateStage>(
@@ -83,7 +89,7 @@ public struct Entries: Visitor {
         (follows ? behind : before)[wide](h, lr, t, out)
       }
     }
-    stages.append(
+    add(
       StageEntry(
         declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
         stateSize: MemoryLayout<F.State>.size, constants: [constants(0), constants(1)],

@@ -17,12 +17,14 @@ public struct RavineError: Error, Sendable {
   static func state(_ message: Text) -> RavineError { RavineError(RVN_ERR_STATE, message) }
   static func format(_ message: Text) -> RavineError { RavineError(RVN_ERR_FORMAT, message) }
   static func mismatch(_ message: Text) -> RavineError { RavineError(RVN_ERR_MISMATCH, message) }
-  static var memory: RavineError { RavineError(RVN_ERR_MEMORY, "out of memory") }
+  static var memory: RavineError {
+    @inline(never) get { RavineError(RVN_ERR_MEMORY, "out of memory") }
+  }
 }
 
 /// Fails if a small object had to come from the reserve: whoever builds something aside asks before
 /// publishing it, and whoever builds much asks often.
-@inline(__always)
+@inline(never)
 public func checkMemory() throws(RavineError) {
   if ravine_exhausted() != 0 { throw .memory }
 }

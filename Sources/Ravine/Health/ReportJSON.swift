@@ -1,40 +1,46 @@
 import CShims
 import Kernels
 
-/// Text as JSON, piece by piece.
+/// Text as JSON, piece by piece; each piece is out of line.
 struct JSONWriter {
   let out: Document
   private var needsComma = false
 
   init(_ out: Document) { self.out = out }
 
+  @inline(never)
   mutating func begin(_ bracket: StaticText, _ key: StaticText? = nil) throws(RavineError) {
     try separate(key)
     try out.append(Text(bracket))
     needsComma = false
   }
 
+  @inline(never)
   mutating func end(_ bracket: StaticText) throws(RavineError) {
     try out.append(Text(bracket))
     needsComma = true
   }
 
+  @inline(never)
   mutating func put(_ key: StaticText?, _ text: Text) throws(RavineError) {
     try separate(key)
     try out.append(quoted(text))
   }
 
   /// JSON has no NaN and no infinity: they become strings.
+  @inline(never)
   mutating func put(_ key: StaticText?, _ x: Double) throws(RavineError) {
     try separate(key)
     try out.append(x.isFinite ? "\(x)" : quoted(x.isNaN ? "nan" : x < 0 ? "-inf" : "inf"))
   }
 
+  @inline(never)
   mutating func put(_ key: StaticText?, _ n: Int) throws(RavineError) {
     try separate(key)
     try out.append("\(n)")
   }
 
+  @inline(never)
   private mutating func separate(_ key: StaticText?) throws(RavineError) {
     if needsComma { try out.append(",") }
     needsComma = true

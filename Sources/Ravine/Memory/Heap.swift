@@ -69,7 +69,7 @@ final class Heap {
   }
 }
 
-/// A growing array in a heap.
+/// A growing array in a heap. It grows out of line: there are tables of everything.
 struct Table<Element: BitwiseCopyable>: ~Copyable {
   let heap: Heap
   private(set) var base: UnsafeMutablePointer<Element>?
@@ -80,6 +80,7 @@ struct Table<Element: BitwiseCopyable>: ~Copyable {
 
   deinit { heap.free(base) }
 
+  @inline(never)
   mutating func reserve(_ wanted: Int) throws(RavineError) {
     guard wanted > capacity else { return }
     let size = max(wanted, 2 * capacity, 16)
@@ -92,12 +93,14 @@ struct Table<Element: BitwiseCopyable>: ~Copyable {
     capacity = size
   }
 
+  @inline(never)
   mutating func append(_ element: Element) throws(RavineError) {
     try reserve(count + 1)
     base.unsafelyUnwrapped[count] = element
     count += 1
   }
 
+  @inline(never)
   mutating func append(from source: UnsafePointer<Element>, count n: Int) throws(RavineError) {
     guard n > 0 else { return }
     try reserve(count + n)
