@@ -31,6 +31,8 @@ SOURCES := Package.swift $(shell find -L Sources include -name '*.swift' -o -nam
 open := (
 EXPORTS := $(patsubst %$(open),%,$(shell grep -E '^[a-z]' include/ravine.h | grep -o 'rvn_[a-z_]*[$(open)]' | sort -u))
 
+# lld, which comes with Swift, also keeps only one of functions that are the same.
+FOLDING := $(if $(shell command -v ld.lld),-fuse-ld=lld -Wl$(comma)--icf=all)
 SHARED := -shared -Wl,-soname,libravine.so.0 -Wl,-z,nodelete -Wl,-z,now -Wl,-z,noexecstack \
   -Wl,--gc-sections -Wl,--version-script=Sources/exports.map -Wl,--as-needed
 
@@ -40,7 +42,7 @@ SHARED := -shared -Wl,-soname,libravine.so.0 -Wl,-z,nodelete -Wl,-z,now -Wl,-z,n
 # Sources/CShims/scope.c). Swift emits what one module uses of another again; sections of their own
 # (--unique) let the copies be dropped. Of all symbols only rvn_* stay visible and no section is in a
 # group, so that the object can live in a host that is itself written in Swift. The package manager
-# leaves the objects of files that are gone.
+# leaves the objects of files that are gone. Literals end up end to end, not on multiples of 16.
 define library
 $(2)/ravine.done: $(SOURCES)
 	@echo "swift build for $(1)"
@@ -59,7 +61,8 @@ $(1)/ravine.o: $(2)/ravine.done
 	  --redefine-sym free=ravine_swift_free $(1)/swift.o
 	@$(4)ld -r --unique --gc-sections $(EXPORTS:%=-u %) -o $$@ $(1)/swift.o $(2)/release/CShims.build/*.o
 	@$(4)objcopy --strip-debug --wildcard --keep-global-symbol='rvn_*' \
-	  --remove-section=.swift1_autolink_entries $$@
+	  --remove-section=.swift1_autolink_entries --remove-section=.swift_modhash \
+	  --set-section-alignment '.rodata.str1.16=1' $$@
 	@rm $(1)/swift.o
 
 $(1)/libravine.so.0: $(1)/ravine.o Sources/exports.map
@@ -71,7 +74,7 @@ endef
 # Where the toolchain has no Embedded standard library for this machine, the Swift runtime is linked in.
 RUNTIME := $(shell dirname "$$(dirname "$$(readlink -f "$$(command -v swiftc)")")")/lib/swift/embedded
 ifneq ($(wildcard $(RUNTIME)/$(shell uname -m)-unknown-linux-gnu),)
-$(eval $(call library,build,.build-embedded,--traits Embedded,,cc -Wl$(comma)-s -Wl$(comma)--no-undefined))
+$(eval $(call library,build,.build-embedded,--traits Embedded,,cc $(FOLDING) -Wl$(comma)-s -Wl$(comma)--no-undefined))
 archive: build/libravine.a
 else
 build/libravine.so.0: $(SOURCES) Sources/exports.map
@@ -152,7 +155,7 @@ demo: | tools
 
 # The same library for AArch64, run under qemu: Embedded Swift has no standard library for
 # aarch64-unknown-linux-gnu, but its code for the bare machine links against that C library.
-CROSS := clang --target=aarch64-linux-gnu --gcc-toolchain=/usr -fuse-ld=lld
+CROSS := clang --target=aarch64-linux-gnu --gcc-toolchain=/usr $(FOLDING)
 $(eval $(call library,build/aarch64,.build-aarch64,--traits Embedded --triple aarch64-none-none-elf \
   -Xcc -I/usr/aarch64-linux-gnu/include -Xcc -fPIC -Xcc -Wno-macro-redefined,aarch64-linux-gnu-,\
   $(CROSS)))
