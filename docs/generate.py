@@ -57,6 +57,8 @@ def section(e):
     if e.kind == "schedule":
         yield f"![{e.example}](schedules/{e.name}.svg)\n"
         yield f"`{e.example}`\n"
+    if e.least_rank:
+        yield f"Steps tensors of rank {e.least_rank} or more; others need another rule by a clause.\n"
     if e.slots:
         slots = (
             f"`{s.name}` ({s.summary}{f', only if {s.when} is not 0' if s.when else ''})"

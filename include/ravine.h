@@ -14,12 +14,13 @@
  *   - Nothing is printed, no signal handler is installed, nothing aborts or exits.
  *   - Bad input is a status and a sentence; a call that fails leaves every handle, parameter and
  *     gradient as it was. (Exception: a step or rvn_init_with under a host parallel_for that does not
- *     run all its bodies; see rvn_options.)
+ *     run all its bodies, or whose product fails; see rvn_options.)
  *   - Pointers to the caller's memory are borrowed for as long as the function says and are
  *     never freed. Handles belong to the caller, who destroys them.
  *   - The floating-point mode of the calling thread (rounding, flush-to-zero, exception masks)
  *     does not change results and is the same after the call as before.
- *   - Same input, same bytes: for every instruction set, thread count and machine.
+ *   - Same input, same bytes: for every instruction set, thread count and machine (but for a host's own
+ *     product of matrices; see rvn_options).
  *
  * Threads: handles are independent of each other. One handle is used by one thread at a time;
  * the caller sees to that. Functions without a handle may be called from any thread at any
@@ -248,12 +249,14 @@ rvn_status rvn_optimizer_recipe(const rvn_optimizer *opt, char *buf, size_t cap,
 /* Makes the plan of phases and allocates state and scratch; the first step does it otherwise, and the
  * first after tensors came or went. Where nothing has changed, it does nothing.
  * Errors: STATE (no tensor was added), NAME (a clause matches no tensor; write "pattern?" for
- * one that may), MEMORY, ARGUMENT. */
+ * one that may), SHAPE (a rule of matrices, such as muon, for a vector: names the tensor, and the clause
+ * that gives it another), MEMORY, ARGUMENT. */
 rvn_status rvn_optimizer_prepare(rvn_optimizer *opt);
 
 /* The dry run, as text: the phases and what each reads and measures, then one line for each
- * tensor: rule, clauses, state, bytes. Prepares nothing and allocates no state.
- * Text out as in rvn_optimizer_recipe. Errors: ARGUMENT, STATE, NAME, MEMORY. */
+ * tensor: rule, clauses, state, bytes; and the workspace of rules that step whole matrices, which all
+ * matrices share. Prepares nothing and allocates no state.
+ * Text out as in rvn_optimizer_recipe. Errors: ARGUMENT, STATE, NAME, SHAPE, MEMORY. */
 rvn_status rvn_optimizer_plan(rvn_optimizer *opt, char *buf, size_t cap, size_t *needed);
 
 /* Binds other arrays to tensor index, of the same type and shape: data replaces the parameters'
@@ -410,7 +413,8 @@ rvn_status rvn_optimizer_end_step(rvn_optimizer *opt, rvn_step_report *report);
  *   - Weight decay acts on the named rows only. Momentum of the others waits, where torch's sparse
  *     SGD moves on all rows that ever had a gradient.
  *   - Clauses, types and the report are as ever; nonfinite counts elements of the summed rows.
- * Not possible, and UNSUPPORTED: rules and stages that measure the whole tensor (lamb, cautious, clip_unit),
+ * Not possible, and UNSUPPORTED: rules and stages that measure the whole tensor (lamb, cautious, clip_unit)
+ * or step it as a matrix (muon),
  * stages that follow all parameters at each step (ema, lookahead), and accumulate.
  * count = 0, or a frozen tensor, is no gradient (skipped = 3). The library keeps memory for the
  * gathered rows: the first call, and one with more rows or more elements than any before,
@@ -1016,6 +1020,7 @@ typedef struct rvn_entry {
   size_t parameter_count;
   size_t state_count;
   const char *example;    /* as a recipe has it; "" if there is none */
+  size_t least_rank;      /* the rank that a tensor must have at least: 2 for a rule of matrices */
 } rvn_entry;
 
 /* Kinds of parameters. */
@@ -1219,6 +1224,13 @@ void rvn_shutdown(void);
  * and all must have returned before parallel_for returns. */
 typedef void (*rvn_body)(void *context, size_t index);
 
+/* c = alpha a b + beta c in 32-bit floats, as cblas_sgemm with CblasRowMajor does it: a has m x k elements,
+ * b k x n, c m x n; where transpose_a is 1, a is stored as k x m; lda elements lie from one stored row to
+ * the next. c is not read where beta is 0. Returns 0, or anything else if it cannot. */
+typedef int32_t (*rvn_product)(void *user, int32_t transpose_a, int32_t transpose_b, size_t m,
+                               size_t n, size_t k, float alpha, const float *a, size_t lda,
+                               const float *b, size_t ldb, float beta, float *c, size_t ldc);
+
 typedef struct rvn_options {
   size_t struct_size; /* = sizeof(rvn_options) */
   /* Memory. Both or neither. allocate returns NULL when there is none: then the call in progress
@@ -1237,6 +1249,13 @@ typedef struct rvn_options {
   void *parallel_user;
   int32_t threads;  /* as rvn_set_threads, for this handle; -1: as rvn_set_threads says */
   int32_t reserved; /* 0 */
+  /* Products of matrices for rules that step whole matrices (muon): the host's BLAS instead of the
+   * library's own; NULL: the library's. It is called on the thread that called the library, with
+   * matrices of 32-bit floats only; RVN_F64 tensors use the library's. A BLAS adds up in an order of its
+   * own: bytes are then not the same for every machine and thread count, and rvn_optimizer_plan says so.
+   * A product that fails leaves the handle poisoned, as above. */
+  rvn_product product;
+  void *product_user;
 } rvn_options;
 
 /* As rvn_optimizer_create, with options (NULL: none), which are copied. */

@@ -45,6 +45,7 @@ public func rvn_catalog_entry(_ index: Int, _ out: UnsafeMutablePointer<rvn_entr
     out.pointee.parameter_count = d.parameters.count
     out.pointee.state_count = d.slots.count
     out.pointee.example = chars(d.example)
+    out.pointee.least_rank = d.leastRank
   }
 }
 

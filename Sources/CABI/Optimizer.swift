@@ -60,6 +60,8 @@ func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> Options 
   native.parallelFor = o.parallel_for
   native.parallelUser = o.parallel_user
   native.threads = o.threads < 0 ? nil : Int(o.threads)
+  native.product = o.product
+  native.productUser = o.product_user
   return native
 }
 

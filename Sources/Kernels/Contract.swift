@@ -47,6 +47,25 @@ protocol SharedRule: MeasuringRule {
   #endif
 }
 
+/// A rule that steps a tensor as a whole matrix: in two parts, which see a group of elements at a time, and
+/// between them products of matrices (`MatrixFacts`), which all threads make for one matrix after another.
+///
+/// The first part takes the gradient into the state and returns the direction, which the products are made
+/// of; the second one gets an element of what they made of it, and returns the new p. So whatever stands
+/// before the rule, behind it and around it sees a rule like any other.
+protocol MatrixRule: Remembering {
+  associatedtype Hyper
+  #if BASELINE
+  static var declaration: Declaration { get }
+  static func facts(_ h: Hyper) -> MatrixFacts
+  #endif
+  /// As of a lane rule. `shape` is called next.
+  init(_ h: Hyper, step t: Double)
+  mutating func shape(rows: Double, columns: Double)
+  func direction(_ g: T.Lanes, _ s: inout State) -> T.Lanes
+  func apply(_ p: T.Lanes, _ o: T.Lanes) -> T.Lanes
+}
+
 /// A stage that changes each element of a gradient by itself, or only measures it. `p` is the
 /// parameter, where `StageFacts.reads` says that it is wanted, a normal random number, where
 /// `StageFacts.seed` does, and nothing of worth elsewhere. `t` counts the optimizer's steps from 1.

@@ -32,12 +32,15 @@ public final class Declaration: Sendable {
   public let scalars: [Slot]
   /// What a measuring rule measures over each tensor: the name of each sum of squares.
   public let measures: [StaticText]
+  /// The rank that a tensor must have at least.
+  public let leastRank: Int
 
   @inline(never)
   public init(
     _ kind: Kind, _ name: StaticText, _ summary: StaticText, formula: StaticText,
     reference: StaticText, difference: StaticText, example: StaticText = "",
-    parameters: [Parameter], slots: [Slot] = [], scalars: [Slot] = [], measures: [StaticText] = []
+    parameters: [Parameter], slots: [Slot] = [], scalars: [Slot] = [], measures: [StaticText] = [],
+    leastRank: Int = 0
   ) {
     self.kind = kind
     self.name = name
@@ -50,6 +53,7 @@ public final class Declaration: Sendable {
     self.slots = slots
     self.scalars = scalars
     self.measures = measures
+    self.leastRank = leastRank
   }
 }
 
@@ -128,6 +132,13 @@ public struct RuleEntry {
   public let settle: [Settle]
   /// For a rule that measures all tensors together.
   public let shared: Shared?
+  /// For a rule that steps whole matrices, whose rows and columns `settle` takes.
+  public var matrix: Matrix? = nil
+
+  /// In a struct, where what is optional needs no wrapping that is allocated.
+  public struct Matrix {
+    public let facts: (UnsafePointer<Double>) -> MatrixFacts
+  }
 
   public struct Shared {
     /// Puts its numbers into scalars that were written.
@@ -135,6 +146,29 @@ public struct RuleEntry {
     /// Changes its numbers by the sums over all tensors.
     public let conclude:
       (UnsafePointer<Double>, UnsafePointer<Double>, UnsafeMutablePointer<Double>) -> Void
+  }
+}
+
+/// What a matrix rule does with these hyper-parameters.
+public struct MatrixFacts: Sendable {
+  /// Whether the columns are the last axis, and the rows all axes before it; else the rows are the first
+  /// axis, and the columns all behind it.
+  public let lastAxis: Bool
+  /// What becomes of the direction between the two parts.
+  public let orthogonalization: Orthogonalization
+}
+
+/// A Newton-Schulz iteration: X = G / (|G| + eps); `steps` times A = X X^T, X = a X + (b A + c A A) X.
+public struct Orthogonalization: Sendable {
+  public let steps: Int
+  public let a, b, c, eps: Double
+  /// Whether G is divided by max(|G|, eps) instead.
+  public let floored: Bool
+
+  public init(steps: Int, a: Double, b: Double, c: Double, eps: Double, floored: Bool) {
+    self.steps = steps
+    (self.a, self.b, self.c, self.eps) = (a, b, c, eps)
+    self.floored = floored
   }
 }
 

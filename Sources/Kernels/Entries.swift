@@ -53,6 +53,18 @@ public struct Entries: Visitor {
       constants: [ruleConstants(F.self), ruleConstants(D.self)], settle: settle, shared: shared)
   }
 
+  mutating func rule<F: MatrixRule, D: MatrixRule>(
+    _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
+  ) {
+    rules.append(
+      RuleEntry(
+        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
+        stateSize: MemoryLayout<F.State>.size, measuresSize: 0,
+        constants: [matrixConstants(F.self), matrixConstants(D.self)],
+        settle: [shape(F.self), shape(D.self)], shared: nil,
+        matrix: RuleEntry.Matrix { F.facts(hyper(F.Hyper.self, $0)) }))
+  }
+
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
     _: F.Type, _: @escaping StageKernel, _: D.Type, _: @escaping StageKernel
   ) {
@@ -162,6 +174,20 @@ func begin<R: SharedRule>(_: R.Type) -> RuleEntry.Settle {
   { constants, scalars in
     var rule = constants.loadUnaligned(as: R.self)
     rule.begin(scalars)
+    constants.storeBytes(of: rule, as: R.self)
+  }
+}
+
+func matrixConstants<R: MatrixRule>(_: R.Type)
+  -> (UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void
+{
+  { $2.storeBytes(of: R(hyper(R.Hyper.self, $0), step: $1), as: R.self) }
+}
+
+func shape<R: MatrixRule>(_: R.Type) -> RuleEntry.Settle {
+  { constants, sides in
+    var rule = constants.loadUnaligned(as: R.self)
+    rule.shape(rows: sides[0], columns: sides[1])
     constants.storeBytes(of: rule, as: R.self)
   }
 }

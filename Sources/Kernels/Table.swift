@@ -12,6 +12,7 @@ func eachRule<V: Visitor>(_ v: inout V) {
   v.rule(AdamW<Float>.self, { run(AdamW<Float>.self, $0) }, AdamW<Double>.self, { run(AdamW<Double>.self, $0) })
   v.rule(Lion<Float>.self, { run(Lion<Float>.self, $0) }, Lion<Double>.self, { run(Lion<Double>.self, $0) })
   v.rule(Lamb<Float>.self, { run(Lamb<Float>.self, $0) }, Lamb<Double>.self, { run(Lamb<Double>.self, $0) })
+  v.rule(Muon<Float>.self, { run(Muon<Float>.self, $0) }, Muon<Double>.self, { run(Muon<Double>.self, $0) })
   v.rule(Prodigy<Float>.self, { run(Prodigy<Float>.self, $0) }, Prodigy<Double>.self, { run(Prodigy<Double>.self, $0) })
 }
 
@@ -48,6 +49,9 @@ protocol Visitor {
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel)
   mutating func rule<F: SharedRule, D: SharedRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel)
+  mutating func rule<F: MatrixRule, D: MatrixRule>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel)
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
@@ -121,6 +125,14 @@ struct Filler: Visitor {
 
   @inline(__always)
   mutating func rule<F: SharedRule, D: SharedRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel
+  ) {
+    put(float, double, in: kernels.pointee.rule, at: &rules)
+  }
+
+  @inline(__always)
+  mutating func rule<F: MatrixRule, D: MatrixRule>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel
   ) {

@@ -211,7 +211,7 @@ static void structs(void) {
   AT(rvn_statistics, smallest, 80);
   AT(rvn_statistics, mean, 88);
   AT(rvn_statistics, histogram, 96);
-  SIZE(rvn_entry, 80);
+  SIZE(rvn_entry, 88);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);
   AT(rvn_entry, kind, 16);
@@ -222,6 +222,7 @@ static void structs(void) {
   AT(rvn_entry, parameter_count, 56);
   AT(rvn_entry, state_count, 64);
   AT(rvn_entry, example, 72);
+  AT(rvn_entry, least_rank, 80);
   SIZE(rvn_parameter, 72);
   AT(rvn_parameter, struct_size, 0);
   AT(rvn_parameter, name, 8);
@@ -272,7 +273,7 @@ static void structs(void) {
   AT(rvn_host_rule, user, 64);
   AT(rvn_host_rule, follows, 72);
   AT(rvn_host_rule, reserved, 76);
-  SIZE(rvn_options, 56);
+  SIZE(rvn_options, 72);
   AT(rvn_options, struct_size, 0);
   AT(rvn_options, allocate, 8);
   AT(rvn_options, deallocate, 16);
@@ -281,6 +282,8 @@ static void structs(void) {
   AT(rvn_options, parallel_user, 40);
   AT(rvn_options, threads, 48);
   AT(rvn_options, reserved, 52);
+  AT(rvn_options, product, 56);
+  AT(rvn_options, product_user, 64);
 }
 
 static void numbers(void) {

@@ -31,7 +31,7 @@ static size_t on_fiber(void (*f)(void)) {
 /* What the functions work on; static, so that the stack is the library's. */
 static rvn_optimizer *opt;
 static rvn_schedule *schedule;
-static float w[N], g[N];
+static float w[N], g[N], m[N];
 static double d[N], values[100];
 static uint16_t h[N];
 static char text[1 << 15], path[64];
@@ -44,7 +44,7 @@ static const char *recipe =
     "finite_guard | clip_value(3) | clip_norm(cosine(5, steps=9)) | clip_norm(2, p=inf) | "
     "adamw(plateau(warmup(warmup(warmup(warmup(warmup(warmup(warmup("
     "multistep(0.1, at=(2, 3)), 2), 2), 2), 2), 2), 2), 2))); "
-    "h: lr=x0.5, clip_value.max=2; \"d\", @rank=7?: lamb(lr=x0.1)";
+    "h: lr=x0.5, clip_value.max=2; \"d\", @rank=7?: lamb(lr=x0.1); m: muon(0.1)";
 /* As deep as the parser goes before it says no. */
 static const char *broken =
     "clip_norm(warmup(warmup(warmup(warmup(warmup(warmup(warmup(warmup(warmup(warmup(warmup(warmup("
@@ -53,9 +53,12 @@ static const char *broken =
 static void f_create(void) { status = rvn_optimizer_create_with(recipe, &options, &opt); }
 static void f_broken(void) { status = rvn_optimizer_create(broken, &(rvn_optimizer *){NULL}) == RVN_ERR_RECIPE ? RVN_OK : 1; }
 static void f_add(void) {
+  static const int64_t shape[] = {N / 50, 50};
+  static const rvn_tensor matrix = {sizeof matrix, "m", m, g, RVN_F32, 0, 2, 0, shape};
   status = add(opt, "w", w, g, N);
   if (status == RVN_OK) status = add_typed(opt, "d", d, g, N, RVN_F64, RVN_F32);
   if (status == RVN_OK) status = add_typed(opt, "h", h, g, N, RVN_BF16, RVN_F32);
+  if (status == RVN_OK) status = rvn_optimizer_add(opt, &matrix, NULL);
 }
 static void f_taken(void) { status = add(opt, "w", w, g, N) == RVN_ERR_NAME ? RVN_OK : 1; }
 static void f_plan(void) { status = rvn_optimizer_plan(opt, text, sizeof text, &needed); }

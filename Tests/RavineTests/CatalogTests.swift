@@ -210,6 +210,19 @@ private struct Shapes: Visitor {
     found += [both.0, both.1]
   }
 
+  mutating func rule<F: MatrixRule, D: MatrixRule>(
+    _: F.Type, _: @escaping ravine_rule_kernel, _: D.Type, _: @escaping ravine_rule_kernel
+  ) {
+    found += [
+      Shape(
+        declaration: F.declaration, hyper: labels(F.Hyper.self), state: labels(F.State.self),
+        constants: MemoryLayout<F>.size),
+      Shape(
+        declaration: D.declaration, hyper: labels(D.Hyper.self), state: labels(D.State.self),
+        constants: MemoryLayout<D>.size),
+    ]
+  }
+
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
     _: F.Type, _: @escaping ravine_stage_kernel, _: D.Type, _: @escaping ravine_stage_kernel
   ) {

@@ -170,28 +170,32 @@ struct MatrixTests {
 
   // MARK: Newton-Schulz
 
-  private func orthogonalized(
-    _ g: [Float], _ rows: Int, _ columns: Int, threads: Int, _ kernels: ravine_kernels
-  ) throws -> [Float] {
+  private static let muon = Orthogonalization(
+    steps: 5, a: 3.4445, b: -4.7750, c: 2.0315, eps: 1e-7, floored: false)
+
+  private func orthogonalized<T: BinaryFloatingPoint>(
+    _ g: [T], _ rows: Int, _ columns: Int, threads: Int, _ kernels: ravine_kernels,
+    _ options: Options = Options(), _ settings: Orthogonalization = Self.muon
+  ) throws -> [T] {
     let iteration = NewtonSchulz(
-      rows: rows, columns: columns, threads: threads, kernels)
+      settings, rows: rows, columns: columns, wide: T.self == Double.self ? 1 : 0,
+      threads: threads, kernels)
     let size = iteration.workspace
     let memory = UnsafeMutableRawPointer.allocate(byteCount: size + 64, alignment: 64)
     defer { memory.deallocate() }
     memory.initializeMemory(as: UInt8.self, repeating: 0xff, count: size + 64)
-    var out = [Float](repeating: .nan, count: g.count)
-    try g.withUnsafeBufferPointer { g in
-      try out.withUnsafeMutableBufferPointer { out in
-        guard let from = g.baseAddress, let to = out.baseAddress else { return }
-        try iteration.run(from, to, memory, Options())
-      }
-    }
+    var out = [T](repeating: .nan, count: g.count)
+    let bytes = g.count * MemoryLayout<T>.size
+    try g.withUnsafeBytes { if let from = $0.baseAddress { memcpy(memory, from, bytes) } }
+    let result = try iteration.run(memory, options)
+    out.withUnsafeMutableBytes { if let to = $0.baseAddress { memcpy(to, result, bytes) } }
     for i in size..<size + 64 { #expect(memory.load(fromByteOffset: i, as: UInt8.self) == 0xff) }
     return out
   }
 
   /// The same in Double, plainly.
-  private func reference(_ g: [Float], _ rows: Int, _ columns: Int) -> [Double] {
+  private func reference<T: BinaryFloatingPoint>(_ g: [T], _ rows: Int, _ columns: Int) -> [Double]
+  {
     func times(_ a: [Double], _ b: [Double], _ m: Int, _ k: Int, _ n: Int) -> [Double] {
       var c = [Double](repeating: 0, count: m * n)
       for i in 0..<m {
@@ -231,6 +235,67 @@ struct MatrixTests {
         flipped(g, columns: columns), columns, rows, threads: 2, kernels)
       #expect(side == flipped(first, columns: columns))
     }
+  }
+
+  @Test func inDoubleItIsTheIterationToTheLastDigits() throws {
+    for (rows, columns) in [(1, 1), (3, 40), (40, 3), (33, 33)] {
+      let g: [Double] = numbers(rows * columns, 7)
+      let wanted = reference(g, rows, columns)
+      let first = try orthogonalized(g, rows, columns, threads: 1, Self.sets[0])
+      for (ours, theirs) in zip(first, wanted) { #expect(abs(ours - theirs) < 1e-13) }
+      for kernels in Self.sets {
+        #expect(try orthogonalized(g, rows, columns, threads: 3, kernels) == first)
+      }
+    }
+  }
+
+  /// The divisor, the number of steps and the coefficients are what they are told to be.
+  @Test func settingsHold() throws {
+    let kernels = try Catalog.shared().kernels
+    func run(_ g: [Double], _ steps: Int, _ eps: Double, _ floored: Bool) throws -> [Double] {
+      try orthogonalized(
+        g, 1, 2, threads: 1, kernels, Options(),
+        Orthogonalization(steps: steps, a: 2, b: -1, c: 0, eps: eps, floored: floored))
+    }
+    #expect(try run([3, 4], 0, 1, true) == [3 * (1 / 5), 4 * (1 / 5)])
+    #expect(try run([3, 4], 0, 10, true) == [3 * (1 / 10), 4 * (1 / 10)])
+    #expect(try run([3, 4], 0, 3, false) == [3.0 / 8, 4.0 / 8])
+    // x (2 - |x|^2)
+    #expect(try run([3, 4], 1, 3, false) == [0.375 * (2 - 0.390625), 0.5 * (2 - 0.390625)])
+    #expect(try run([.nan, 4], 1, 3, true).allSatisfy { $0.isNaN })
+    #expect(try run([0, 0], 5, 1e-30, true) == [0, 0])
+  }
+
+  /// The host's product gets what BLAS wants, and its numbers come out.
+  @Test(arguments: [(1, 1), (1, 9), (9, 1), (5, 12), (12, 5), (20, 20)])
+  func theProductOfTheHostIsUsed(_ rows: Int, _ columns: Int) throws {
+    let kernels = try Catalog.shared().kernels
+    let g: [Float] = numbers(rows * columns, 8)
+    var options = Options(), calls = 0
+    options.product = { user, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc in
+      guard let user, let a, let b, let c else { return 1 }
+      user.assumingMemoryBound(to: Int.self).pointee += 1
+      if lda < max(1, ta == 1 ? m : k) || ldb < max(1, tb == 1 ? k : n) || ldc < n { return 2 }
+      for i in 0..<m {
+        for j in 0..<n {
+          var sum: Float = 0
+          for l in (0..<k).reversed() {
+            sum +=
+              (ta == 1 ? a[l * lda + i] : a[i * lda + l])
+              * (tb == 1 ? b[j * ldb + l] : b[l * ldb + j])
+          }
+          c[i * ldc + j] = alpha * sum + (beta == 0 ? 0 : beta * c[i * ldc + j])
+        }
+      }
+      return 0
+    }
+    let own = try orthogonalized(g, rows, columns, threads: 1, kernels)
+    try withUnsafeMutablePointer(to: &calls) {
+      options.productUser = UnsafeMutableRawPointer($0)
+      let hosts = try orthogonalized(g, rows, columns, threads: 2, kernels, options)
+      for (x, y) in zip(own, hosts) { #expect(abs(x - y) < 2e-4) }
+    }
+    #expect(calls == 15)
   }
 
   /// The author's function in Float64 (numpy), on the first prime numbers.
@@ -297,6 +362,6 @@ struct MatrixTests {
     let one = try orthogonalized(g, 5, 7, threads: 1, kernels)
     let large = try orthogonalized(g.map { $0 * 0x1p80 }, 5, 7, threads: 1, kernels)
     for (x, y) in zip(one, large) { #expect(abs(x - y) < 1e-5) }
-    #expect(try orthogonalized([], 0, 4, threads: 1, kernels).isEmpty)
+    #expect(try orthogonalized([Float](), 0, 4, threads: 1, kernels).isEmpty)
   }
 }

@@ -106,7 +106,9 @@ struct RecipeWriter {
     switch p.kind {
     case .word: return random.pick(p.words.map(\.description))
     case .flag: return random.pick(p.needs == nil ? ["0", "1", "true", "false"] : ["0", "false"])
-    case .count: return String(Int(p.low) + random.below(random.pick([3, 1000, 100_000_000])))
+    case .count:
+      let most = Int(min(p.high - p.low, 1e15)) + 1
+      return String(Int(p.low) + random.below(min(most, random.pick([3, 1000, 100_000_000]))))
     case .list:
       var last = 0
       let numbers = (0...random.below(4)).map { _ in

@@ -28,7 +28,7 @@ typedef struct ravine_rule_call {
   size_t valid;          /* elements that are not padding: sums leave the rest out */
   double *sums;          /* sweep: NULL, or to receive for each block the sums of squares of g and
                             of the update; measuring: one for each measurement of one block */
-  size_t measuring;      /* 1: measure only */
+  size_t measuring;      /* 1: measure only; of a matrix rule: the first part, whose direction is out */
 } ravine_rule_call;
 
 typedef void (*ravine_rule_kernel)(const ravine_rule_call *);

@@ -58,6 +58,7 @@ struct MatrixProduct: BitwiseCopyable {
 
   /// Bytes that a product of this size needs beside its matrices: the packed right matrix, and for
   /// each worker some packed rows of the left one and a tile.
+  @inline(never)
   static func workspace(
     columns: Int, depth: Int, wide: Int, threads: Int, _ kernels: ravine_kernels
   ) -> Int {
@@ -87,8 +88,10 @@ struct MatrixProduct: BitwiseCopyable {
     }
   }
 
-  /// All of it. The bytes of what it uses are the caller's: nothing is allocated.
+  /// All of it, by the host's product for floats if it has one. The bytes of what it uses are the
+  /// caller's: nothing is allocated.
   func run(threads: Int, _ options: Options) throws(RavineError) {
+    if wide == 0, let host = options.product { return try run(host, options.productUser) }
     for phase in 0..<MatrixProduct.phases {
       var work = (self, phase)
       try forEach(items(phase), threads: threads, options, &work) { context, item, worker in

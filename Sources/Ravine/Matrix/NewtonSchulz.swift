@@ -1,26 +1,30 @@
 import CShims
 import Kernels
 
-/// The matrix nearest to being orthogonal, up to singular values that are left between about 0.7 and
-/// 1.2: Newton-Schulz iteration with the quintic polynomial of Muon.
+/// The matrix nearest to being orthogonal, with singular values that the iteration leaves near 1 (by the
+/// coefficients of Muon, between about 0.7 and 1.2). In Float, or in Double: torch and the author of Muon
+/// compute in bfloat16.
 ///
-///     X = G / (|G| + 1e-7);  five times:  A = X X^T,  X = a X + (b A + c A A) X
-///
-/// Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; torch.optim.Muon. These
-/// compute in bfloat16, this in Float. A matrix with more rows than columns takes X^T X, and the polynomial
-/// behind X: the same as transposing it, to the last bit.
+/// A matrix with more rows than columns takes X^T X, and the polynomial behind X: the same as transposing
+/// it, to the last bit.
 struct NewtonSchulz {
-  static let steps = 5
-  static let coefficients = (a: 3.4445, b: -4.7750, c: 2.0315)
-  static let eps = 1e-7
-
-  let rows, columns, threads: Int
+  let iteration: Orthogonalization
+  let rows, columns: Int
+  /// 1 for Double, 0 for Float.
+  let wide: Int
+  let threads: Int
   private let kernels: ravine_kernels
 
-  init(rows: Int, columns: Int, threads: Int, _ kernels: ravine_kernels) {
-    (self.rows, self.columns, self.threads, self.kernels) = (rows, columns, threads, kernels)
+  init(
+    _ iteration: Orthogonalization, rows: Int, columns: Int, wide: Int, threads: Int,
+    _ kernels: ravine_kernels
+  ) {
+    self.iteration = iteration
+    (self.rows, self.columns, self.wide) = (rows, columns, wide)
+    (self.threads, self.kernels) = (threads, kernels)
   }
 
+  private var size: Int { 4 << wide }
   private var short: Int { min(rows, columns) }
   private var long: Int { max(rows, columns) }
   /// Whole groups of lanes; what is behind the matrix is 0.
@@ -28,65 +32,73 @@ struct NewtonSchulz {
   private var squares: Int { (short * short + 15) & ~15 }
   private var blocks: Int { (rows * columns + RAVINE_BLOCK - 1) / RAVINE_BLOCK }
 
-  /// Bytes that `run` needs: X twice, two square matrices, what the products need, sums of blocks.
+  /// Bytes that `run` needs: X twice, two square matrices, sums of blocks, what the products need.
   var workspace: Int {
     let products = max(
-      MatrixProduct.workspace(columns: columns, depth: short, wide: 0, threads: threads, kernels),
-      MatrixProduct.workspace(columns: short, depth: long, wide: 0, threads: threads, kernels))
-    return 4 * (2 * padded + 2 * squares) + (products + 15) & ~15 + 8 * blocks
+      MatrixProduct.workspace(
+        columns: columns, depth: short, wide: wide, threads: threads, kernels),
+      MatrixProduct.workspace(columns: short, depth: long, wide: wide, threads: threads, kernels))
+    return size * 2 * (padded + squares) + (8 * blocks + 63) & ~63 + products
   }
 
-  /// From `gradient` to `out`, row-major matrices without gaps, which may be the same.
-  func run(
-    _ gradient: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>,
-    _ workspace: UnsafeMutableRawPointer, _ options: Options
-  ) throws(RavineError) {
-    let count = rows * columns
-    if count == 0 { return }
-    var x = workspace.assumingMemoryBound(to: Float.self), y = x + padded
-    let square = y + padded, polynomial = square + squares
-    let rest = UnsafeMutableRawPointer(polynomial + squares)
-    x.update(from: gradient, count: count)
-    (x + count).update(repeating: 0, count: padded - count)
-    let sums = (workspace + self.workspace - 8 * blocks).assumingMemoryBound(to: Double.self)
-    let factor = Float(1 / (norm(x, sums) + NewtonSchulz.eps))
-    for i in 0..<count { x[i] *= factor }
+  /// From the row-major matrix without gaps at the beginning of the workspace; where in it the result lies.
+  func run(_ workspace: UnsafeMutableRawPointer, _ options: Options) throws(RavineError)
+    -> UnsafeMutableRawPointer
+  {
+    var x = workspace, y = x + padded * size
+    let square = y + padded * size, polynomial = square + squares * size
+    let sums = (polynomial + squares * size).assumingMemoryBound(to: Double.self)
+    let rest = UnsafeMutableRawPointer(sums) + (8 * blocks + 63) & ~63
+    memset(x + rows * columns * size, 0, (padded - rows * columns) * size)
+    let length = norm(x, sums), eps = iteration.eps
+    scale(x, 1 / (iteration.floored ? length < eps ? eps : length : length + eps))
 
-    let (a, b, c) = NewtonSchulz.coefficients
     let lying = rows <= columns, s = Matrix(square, columns: short)
     let p = Matrix(polynomial, columns: short)
-    for _ in 0..<NewtonSchulz.steps {
+    for _ in 0..<iteration.steps {
       let m = Matrix(x, columns: columns)
       let (left, right) = lying ? (m, m.transposed) : (m.transposed, m)
       try product(short, short, long, left, right, 1, 0, square, square, true, rest, options)
-      try product(short, short, short, s, s, c, b, square, polynomial, true, rest, options)
-      if lying {
-        try product(rows, columns, short, p, m, 1, a, x, y, false, rest, options)
-      } else {
-        try product(rows, columns, short, m, p, 1, a, x, y, false, rest, options)
-      }
+      try product(
+        short, short, short, s, s, iteration.c, iteration.b, square, polynomial, true, rest, options
+      )
+      let (first, second) = lying ? (p, m) : (m, p)
+      try product(
+        rows, columns, short, first, second, 1, iteration.a, x, y, false, rest, options)
       (x, y) = (y, x)
     }
-    out.update(from: x, count: count)
+    return x
   }
 
+  @inline(never)
   private func product(
     _ rows: Int, _ columns: Int, _ depth: Int, _ a: Matrix, _ b: Matrix, _ alpha: Double,
-    _ beta: Double, _ d: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ symmetric: Bool,
+    _ beta: Double, _ d: UnsafeRawPointer, _ c: UnsafeMutableRawPointer, _ symmetric: Bool,
     _ workspace: UnsafeMutableRawPointer, _ options: Options
   ) throws(RavineError) {
     try MatrixProduct(
-      rows: rows, columns: columns, depth: depth, wide: 0, alpha: alpha, beta: beta,
+      rows: rows, columns: columns, depth: depth, wide: wide, alpha: alpha, beta: beta,
       symmetric: symmetric, a: a, b: b, d: d, c: c, workspace: workspace, kernels: kernels
     ).run(threads: threads, options)
   }
 
+  @inline(never)
+  private func scale(_ x: UnsafeMutableRawPointer, _ factor: Double) {
+    if wide == 1 {
+      let x = x.assumingMemoryBound(to: Double.self)
+      for i in 0..<padded { x[i] *= factor }
+    } else {
+      let x = x.assumingMemoryBound(to: Float.self), factor = Float(factor)
+      for i in 0..<padded { x[i] *= factor }
+    }
+  }
+
   /// Sums of squares of blocks in Float64, added up in their order.
-  private func norm(_ x: UnsafePointer<Float>, _ sums: UnsafeMutablePointer<Double>) -> Double {
+  private func norm(_ x: UnsafeRawPointer, _ sums: UnsafeMutablePointer<Double>) -> Double {
     let block = RAVINE_BLOCK, whole = padded / block
-    let measure = kernels.measure[2 * Int(Measurement.squares.rawValue)].unsafelyUnwrapped
+    let measure = kernels.measure[2 * Int(Measurement.squares.rawValue) + wide].unsafelyUnwrapped
     measure(x, whole, block, sums)
-    if whole < blocks { measure(x + whole * block, 1, padded - whole * block, sums + whole) }
+    if whole < blocks { measure(x + whole * block * size, 1, padded - whole * block, sums + whole) }
     var total = 0.0
     for i in 0..<blocks { total += sums[i] }
     return total.squareRoot()

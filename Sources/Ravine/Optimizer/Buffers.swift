@@ -8,6 +8,8 @@ final class Buffers {
   let blocks: Int
   let columns: Int
   let work: UnsafeMutablePointer<Work>
+  /// For rules that step whole matrices.
+  var matrices: Matrices?
   /// All tensors, the tasks of all of them, and room for the tasks of one.
   private let tensors: UnsafeMutablePointer<Tensor>, count: Int
   private let tasks, own: UnsafeMutablePointer<TaskWork>, taskCount, taskSize: Int
@@ -60,7 +62,7 @@ final class Buffers {
         scratch: try heap.zeros(UInt8.self, threads * scratch), scratchSize: scratch,
         phase: plan.phases[0],
         reporting: false, transforming: false, failure: try heap.zeros(HostFailure.self, 1),
-        rows: nil, next: 0, finished: 0))
+        rows: nil, matrix: nil, next: 0, finished: 0))
     let own = try heap.allocate(TaskWork.self, tasks.count)
     return Buffers(heap, threads, plan.columns, size, own, work)
   }

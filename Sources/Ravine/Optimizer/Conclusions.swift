@@ -123,6 +123,7 @@ extension Optimizer {
     let place = (1 + phase.stage - plan.before) * RAVINE_MAX_CONSTANTS
     let entry = plan.catalog.stage(plan.stageWork[phase.stage].row)
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
+      guard buffers.steps(i, asMatrix: plan.groupWork[all[i].group].matrix) else { continue }
       let sums = tensorSums(all[i], buffers)
       if !entry.settle[all[i].wide](all[i].ownConstants.unsafelyUnwrapped + place, sums) {
         enough = false

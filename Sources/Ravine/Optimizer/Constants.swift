@@ -26,7 +26,7 @@ extension Optimizer {
     let all = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       let tensor = all + i, group = plan.groupWork + tensor.pointee.group
-      if group.pointee.measures > 0 || plan.settles {
+      if group.pointee.measures > 0 || group.pointee.matrix || plan.settles {
         tensor.pointee.constants = ownConstants(of: tensor, group, plan)
         continue
       }
@@ -72,6 +72,7 @@ extension Optimizer {
   ) -> UnsafeMutableRawPointer {
     let own = tensor.pointee.ownConstants.unsafelyUnwrapped
     makeConstants(of: group, tensor.pointee.wide, tensor.pointee.t + 1, plan, own)
+    if group.pointee.matrix { plan.shape(tensor.pointee, own) }
     return own
   }
 }

@@ -34,6 +34,7 @@ extension Optimizer {
       let name = try stageName(phase.stage, in: recipe.stages)
       return "\(out)measure \(name) over each tensor's update\n"
     }
+    if phase.kind == .direct { return "\(out)\(try describeMatrices(plan))\n" }
     guard phase.kind == .measure else {
       out.append("update")
       for k in 0..<plan.stageCount {

@@ -1,13 +1,15 @@
 import CRavine
 import CShims
 
-/// What a host may bring: memory and threads.
+/// What a host may bring: memory, threads, and products of matrices.
 public struct Options {
   public var allocator = ravine_allocator()
   public var parallelFor: rvn_parallel_for?
   public var parallelUser: UnsafeMutableRawPointer?
   /// nil: as `setThreads` says; 0: as many as pay.
   public var threads: Int?
+  public var product: rvn_product?
+  public var productUser: UnsafeMutableRawPointer?
 
   public init() {}
 }

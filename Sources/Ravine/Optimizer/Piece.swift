@@ -33,11 +33,15 @@ struct Piece {
         at += run
       }
     case .settle:
+      if isElsewhere { return }
       countBytes(gradient: blocks, first)
       countBytes(parameters: blocks, first, times: 1)
       for block in first..<first + blocks { settle(block) }
     case .update:
-      update(first, blocks)
+      if !isElsewhere { update(first, blocks) }
+    case .direct:
+      countBytes(gradient: blocks, first)
+      for block in first..<first + blocks { direct(block) }
     case .probe:
       countBytes(gradient: blocks, first)
       for block in first..<first + blocks { probe(block) }

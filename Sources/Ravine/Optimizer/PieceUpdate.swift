@@ -5,8 +5,9 @@ import Kernels
 /// The pass that makes the update.
 extension Piece {
   /// Whether the rule can read and write the caller's memory as it lies, with scalar factors only.
-  private var direct: Bool {
+  private var isDirect: Bool {
     work.pointee.before == work.pointee.stageCount && !work.pointee.transforming
+      && !group.pointee.matrix
       && tensor.pointee.gradType == tensor.pointee.laneType
       && tensor.pointee.type == tensor.pointee.gradType && tensor.pointee.origin == nil
   }
@@ -16,7 +17,7 @@ extension Piece {
     var first = first, blocks = blocks
     countBytes(gradient: blocks, first)
     countBytes(parameters: blocks, first, times: 2)
-    if direct {
+    if isDirect {
       let end = min((first + blocks) * RAVINE_BLOCK, tensor.pointee.count)
       let whole = end % 16 == 0 ? blocks : blocks - 1
       let n = min(end, (first + whole) * RAVINE_BLOCK) - first * RAVINE_BLOCK
@@ -110,7 +111,10 @@ extension Piece {
     _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer?,
     _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
   ) {
-    var call = self.call(block, n, 0, group.pointee.slots, p, out, g, factor, sums)
+    var call =
+      group.pointee.matrix
+      ? self.call(block, n, 0, 0, p, out, product(block), 1, sums)
+      : self.call(block, n, 0, group.pointee.slots, p, out, g, factor, sums)
     if let host = group.pointee.host {
       apply(host, block, call)
     } else {
@@ -125,7 +129,7 @@ extension Piece {
     _ sums: UnsafeMutablePointer<Double>?
   ) -> ravine_rule_call {
     let offset = block * RAVINE_BLOCK * tensor.pointee.lane
-    let kind = work.pointee.phase.kind, stores = kind == .update || kind == .perturb
+    let stores = work.pointee.phase.kind.writes
     for k in 0..<count {
       scratch.arrays[k] = scratch.dummy
       scratch.masks[k] = 0

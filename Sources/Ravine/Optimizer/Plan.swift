@@ -73,6 +73,7 @@ final class Plan {
       if tensors[i].wide == 1 { group.pointee.uses.1 = true } else { group.pointee.uses.0 = true }
     }
     try plan.adopt(groups, recipe)
+    try plan.checkRanks(tensors)
     try plan.planPhases(recipe)
     try checkMemory()
     return plan
@@ -134,7 +135,8 @@ final class Plan {
     let stages = group.resolved.stages.count
     groupWork[g] = GroupWork(
       rule: frozen ? -1 : group.resolved.rule.row, slots: rule.declaration.slots.count,
-      measures: frozen ? 0 : rule.declaration.measures.count, uses: (false, false),
+      measures: frozen ? 0 : rule.declaration.measures.count,
+      matrix: !frozen && rule.matrix != nil, uses: (false, false),
       stageConstants: try heap.zeros(UInt8.self, 2 * max(1, stages) * RAVINE_MAX_CONSTANTS),
       ruleConstants: try heap.zeros(UInt8.self, 2 * constantsSize), t: 0,
       hyper: try heap.zeros(Double.self, group.sources.count),
@@ -162,10 +164,10 @@ final class Plan {
         factor: 1, host: catalog.code(ofStage: element.row))
       place += element.values.count
       if k < before { slot += slots } else { behind += slots }
-      if k == before { measureRules(scaled) }
+      if k == before { planRules(scaled) }
       plan(facts(k), k, &scaled)
     }
-    if before == stageCount { measureRules(scaled) }
+    if before == stageCount { planRules(scaled) }
     phases.append(Phase(kind: .update, number: phases.count))
   }
 
@@ -213,6 +215,15 @@ final class Plan {
   private func measuringPhase(_ scaled: Bool) -> Int {
     if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
     return phases.count - 1
+  }
+
+  /// The phases that rules have before the update.
+  private func planRules(_ scaled: Bool) {
+    measureRules(scaled)
+    for g in 0..<groups.count where groupWork[g].matrix {
+      phases.append(Phase(kind: .direct, number: phases.count))
+      return
+    }
   }
 
   private func measureRules(_ scaled: Bool) {

@@ -94,6 +94,7 @@ extension Optimizer {
     let mark = heap.mark()
     do throws(RavineError) {
       let buffers = try Buffers.make(new, tensors, options)
+      buffers.matrices = try Matrices.make(new, tensors, options, buffers.heap)
       let tables = try makeState(new, buffers.heap)
       let numbers = try Scalars(next, heap)
       try checkMemory()

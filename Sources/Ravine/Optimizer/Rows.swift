@@ -189,6 +189,7 @@ extension Optimizer {
         "\(entry.declaration.name) measures the whole of '\(tensor.text)' at each step, which some of its rows do not tell: give it another rule by a clause, such as adam or adagrad"
       )
     }
+    if group.matrix { throw Plan.wholeMatrix(entry.declaration, tensor) }
     for k in 0..<plan.before where plan.stageWork[k].units >= 0 {
       throw RavineError(
         RVN_ERR_UNSUPPORTED,

@@ -102,7 +102,11 @@ extension Optimizer {
     _ phases: ArraySlice<Phase>, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
   ) throws(RavineError) {
     guard let scalars else { throw .memory }
-    for phase in phases {
+    for (k, phase) in zip(phases.indices, phases) {
+      if phase.kind == .direct {
+        try stepMatrices(phase, phases[(k + 1)...], plan, buffers)
+        continue
+      }
       try run(phase, buffers)
       if phase.kind == .measure, try conclude(phase, plan, buffers, scalars, &report) {
         if phase.number >= plan.phasesBefore { emptyWindow() }
@@ -193,9 +197,7 @@ extension Optimizer {
       ravine_parallel(buffers.threads, body, work)
     }
     guard work.pointee.failure.pointee.count == 0 else {
-      if phase.kind == .update || phase.kind == .accumulate || phase.kind == .perturb {
-        poisoned = true
-      }
+      if phase.kind.writes { poisoned = true }
       throw work.pointee.failure.pointee.error
     }
   }

@@ -41,6 +41,8 @@ struct GroupWork: BitwiseCopyable {
   var rule: Int
   var slots: Int
   var measures: Int
+  /// Whether its tensors are stepped as matrices.
+  var matrix: Bool
   /// Whether some of its tensors are stepped in Float, and in Double.
   var uses: (Bool, Bool)
   /// Two (Float, Double) for each stage, of RAVINE_MAX_CONSTANTS bytes.
@@ -80,6 +82,9 @@ struct Phase: BitwiseCopyable {
     case measure
     /// A stage behind the rule measures the update, which is made for that and not stored.
     case settle
+    /// A rule that steps whole matrices makes the direction of one, in its workspace. The products are
+    /// behind it.
+    case direct
     case update
     /// A stage measures which way to move the parameters, moves them, and puts them back.
     case probe, perturb, restore
@@ -87,6 +92,14 @@ struct Phase: BitwiseCopyable {
     case accumulate
     /// How many elements are not finite.
     case count
+
+    /// Whether it changes parameters or state.
+    var writes: Bool {
+      switch self {
+      case .measure, .settle, .probe, .count: false
+      default: true
+      }
+    }
   }
   var kind: Kind
   var number: Int
@@ -134,6 +147,8 @@ struct Work: BitwiseCopyable {
   var failure: UnsafeMutablePointer<HostFailure>
   /// Where the tensor's elements are those of some of its rows.
   var rows: UnsafePointer<RowWork>?
+  /// The matrix in the workspace, while one tensor is stepped as a matrix.
+  var matrix: UnsafeMutableRawPointer?
   var next: Int
   var finished: Int
 

@@ -84,6 +84,7 @@ class Entry(NamedTuple):
     difference: str
     slots: tuple[Slot, ...]
     example: str
+    least_rank: int = 0  # of the tensors that it steps
 
     @property
     def signature(self) -> str:
@@ -176,6 +177,7 @@ def _entry(index: int) -> Entry:
         raw.difference.decode(),
         tuple(_slot(index, i) for i in range(raw.state_count)),
         raw.example.decode(),
+        raw.least_rank,
     )
 
 

@@ -13,22 +13,24 @@ from . import _layout as layout
 from ._errors import StateError, UsageError
 from ._library import check, encode, encode_path, lib, text, whole
 from ._metric import MetricReport, take_metric
+from ._product import Product, native_product
 from ._recipe import Recipe, clause_text, patterns_text
 
 
 class Handle:
     """What an optimizer can do without looking at an array."""
 
-    __slots__ = ("_handle", "_finalizer", "_lock", "__weakref__")
+    __slots__ = ("_handle", "_finalizer", "_lock", "_product", "__weakref__")
 
-    def __init__(self, recipe: str | Recipe, threads: int | None) -> None:
+    def __init__(
+        self, recipe: str | Recipe, threads: int | None, product: Product | None = None
+    ) -> None:
         handle = c_void_p()
         said = encode(str(Recipe(recipe)), "recipe")
-        if threads is None:
-            check(lib.rvn_optimizer_create(said, byref(handle)))
-        else:
-            options = layout.Options(threads=whole(threads, "threads", 0, 256))
-            check(lib.rvn_optimizer_create_with(said, byref(options), byref(handle)))
+        count = -1 if threads is None else whole(threads, "threads", 0, 256)
+        self._product = native_product(product)
+        options = layout.Options(threads=count, product=self._product)
+        check(lib.rvn_optimizer_create_with(said, byref(options), byref(handle)))
         self._handle = handle
         self._finalizer = weakref.finalize(self, lib.rvn_optimizer_destroy, handle)
         self._finalizer.atexit = False  # a daemon thread may still be in a step

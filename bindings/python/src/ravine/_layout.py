@@ -8,6 +8,7 @@ from ctypes import (
     Structure,
     c_char_p,
     c_double,
+    c_float,
     c_int32,
     c_int64,
     c_size_t,
@@ -321,6 +322,7 @@ class Entry(Sized):
         ("parameter_count", c_size_t),
         ("state_count", c_size_t),
         ("example", c_char_p),
+        ("least_rank", c_size_t),
     ]
 
 
@@ -400,6 +402,12 @@ class HostRule(Sized):
     ]
 
 
+PRODUCT = CFUNCTYPE(
+    *[c_int32, c_void_p, c_int32, c_int32, c_size_t, c_size_t, c_size_t, c_float],
+    *[POINTER(c_float), c_size_t, POINTER(c_float), c_size_t, c_float, POINTER(c_float), c_size_t],
+)
+
+
 class Options(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -410,4 +418,6 @@ class Options(Sized):
         ("parallel_user", c_void_p),
         ("threads", c_int32),
         ("reserved", c_int32),
+        ("product", PRODUCT),
+        ("product_user", c_void_p),
     ]

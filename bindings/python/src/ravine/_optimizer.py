@@ -23,6 +23,7 @@ from ._errors import (
 from ._gradients import Gradients
 from ._library import check, encode, failure, lib, raw_step
 from ._parts import Parts
+from ._product import Product
 from ._recipe import Recipe
 from ._report import StepReport
 
@@ -50,6 +51,10 @@ class Optimizer(Parts):
         parameter (or of `grads`).
     threads
         1 for the calling thread alone, 0 for as many as pay; None for what `rv.set_threads` says.
+    product
+        A function of two float32 matrices that returns their product, for rules that step whole
+        matrices (`muon`): with `np.matmul` numpy's BLAS makes the products. The bytes may then
+        differ from machine to machine. None: the library's own, whose bytes do not.
 
     Several threads may use it: a call waits until the call before it is done.
     """
@@ -67,6 +72,7 @@ class Optimizer(Parts):
         *,
         grad_dtype: object = None,
         threads: int | None = None,
+        product: Product | None = None,
     ) -> None:
         arrays: dict[str, Array] = {}
         for name, array in flatten(params, "params"):
@@ -79,7 +85,7 @@ class Optimizer(Parts):
         bound = {} if grads is None else self._gradients.by_name(grads)
         self._gradients.choose_dtypes(arrays, bound, grad_dtype)
         self._bound: dict[str, Array] = {n: g for n, g in bound.items() if g is not None}
-        super().__init__(recipe, threads)
+        super().__init__(recipe, threads, product)
         if not arrays:
             raise ArgumentError("params is empty: there is nothing to update")
         self._enter, self._leave = self._lock.acquire, self._lock.release
