@@ -84,7 +84,8 @@ def given(parameter, place):
 
 
 # Arguments that let something happen within the few steps, and with the gradients, of these tests.
-FITTING = {"accumulate": {"n": "2"}, "unscale": {"scale": "4"}}
+# Five steps of an iteration with any coefficients would leave no finite number.
+FITTING = {"accumulate": {"n": "2"}, "unscale": {"scale": "4"}, "muon": {"ns_steps": "2"}}
 
 
 def call(e, **chosen):
@@ -150,18 +151,25 @@ def rules():
     return [e.name for e in rv.catalog("rule")]
 
 
+def whole(chain):
+    """A recipe for tensors of any rank: beside a rule of matrices, vectors have another one."""
+    names = [part.partition("(")[0].strip() for part in chain.split(" | ")]
+    least = max(entry(name).least_rank for name in names)
+    return f"{chain}; @rank<{least}?: sgd(0.01)" if least else chain
+
+
 def recipe_with(text, kind, rule=None):
     """A whole recipe around the text of a rule, of a stage or of a schedule."""
     rule = rule or rules()[0]
     if kind == "rule":
-        return text
+        return whole(text)
     if kind == "schedule":
         return f"{rule}(lr={text})"
     try:
-        rv.Optimizer(f"{text} | {rule}", [np.zeros(1, np.float32)])
+        rv.Optimizer(f"{text} | {rule}", [np.zeros((1, 1), np.float32)])
     except rv.RecipeError:  # a stage that stands after the rule
-        return f"{rule} | {text}"
-    return f"{text} | {rule}"
+        return whole(f"{rule} | {text}")
+    return whole(f"{text} | {rule}")
 
 
 def distinct(texts):
@@ -189,7 +197,7 @@ def chained(name):
         return []
     if entry(name).kind == "stage":
         return [recipe_with(main_ones(name)[0], "stage", rule) for rule in rules()]
-    return [f"{chain} | {text}" for chain in CHAINS for text in main_ones(name)]
+    return [whole(f"{chain} | {text}") for chain in CHAINS for text in main_ones(name)]
 
 
 def chained_all(name):
@@ -198,7 +206,7 @@ def chained_all(name):
     if entry(name).kind != "rule":
         return []
     texts = distinct(variants(name).values())
-    return [f"{CHAINS[i]} | {text}" for i in (0, 3, 5) for text in texts]
+    return [whole(f"{CHAINS[i]} | {text}") for i in (0, 3, 5) for text in texts]
 
 
 # ---- numbers -------------------------------------------------------------------------------------
@@ -286,9 +294,11 @@ def world(kind):
     tiny: each pair of types; full tiny: and every tensor always has a gradient; wild tiny."""
     if kind == "big":
         sizes = {"f32": 200_003, "f32 bf16": 1500, "bf16": 70_001, "f64": 5000, "f16": 2049}
-        return World(kind, [(d, (n,)) for d, n in sizes.items()], 4, False)
+        matrices = [("f32", (150, 90)), ("f64", (33, 40)), ("bf16 f32", (64, 70))]
+        return World(kind, [(d, (n,)) for d, n in sizes.items()] + matrices, 4, False)
     if "tiny" in kind:
         tensors = [(d, (17,)) for d in [*DTYPES, *MIXED]] + [(d, (1041,)) for d in DTYPES]
+        tensors += [("f32", (7, 5)), ("f64", (4, 3, 3)), ("f16", (1, 6))]
         return World(kind, tensors + [("f32", ()), ("f16", (3, 0))], absent="full" not in kind)
     tensors = [(d, s) for d in DTYPES for s in SHAPES]
     return World(kind, tensors + [(d, s) for d in MIXED for s in [(17,), (1025,)]])

@@ -15,6 +15,8 @@ Tests/python/test_vectors.py finds the new file and every case in it by itself.
 How the references are run, so that the same bytes come out on another machine:
   - torch on the CPU, foreach=False, fused=False, one thread, its AVX2 kernels. These use fused
     multiply-add, Ravine does not: part of what the 4 ulp of a Float32 comparison are for.
+  - torch.optim.Muon with the products of its Newton-Schulz iteration in the type of the parameters, not
+    in bfloat16, whose three digits would show nothing.
   - optax under jax_enable_x64, operation by operation (no jit). Without x64 optax computes
     1 - beta**t in Float32, which is off by 1e-5 in the first step.
   - XLA flushes Float32 subnormals to zero, Ravine keeps them. So the Float32 inputs of optax
@@ -331,6 +333,11 @@ def timm_module(name):
     return importlib.import_module(f"timm.{name}")
 
 
+def held(_, value):
+    """Whether a state holds numbers: one of several transformations masks tensors that are not its own."""
+    return not any(isinstance(x, optax.MaskedNode) for x in value.values())
+
+
 class Optax:
     """An optax transformation, made by make(schedule). slots: our slot name -> name of the field
     in its state, or "-name" where ours has the other sign."""
@@ -360,7 +367,7 @@ class Optax:
             params.append({n: np.asarray(x).ravel() for n, x in p.items()})
             found = {n: {} for n in p}
             for slot, field in self.slots.items():
-                for n, x in optax.tree.get(state, field.lstrip("-")).items():
+                for n, x in optax.tree.get(state, field.lstrip("-"), filtering=held).items():
                     x = np.asarray(x).ravel()
                     found[n][slot] = 0 - x if field[0] == "-" else x
             states.append(found)
@@ -705,6 +712,141 @@ def lamb():
         f32("decay", *decay, zeros(few(8))),
         f64("more than a block", *decay, blocks()),
         f32("more than a block", *decay, blocks(1)),
+    ]
+
+
+def newton_schulz(compat):
+    """torch's _zeropower_via_newtonschulz, in the type of the gradient instead of bfloat16; as the
+    author has it, eps is added to the norm."""
+
+    def orthogonalize(grad, ns_coefficients, ns_steps, eps):
+        a, b, c = ns_coefficients
+        turned = grad.size(0) > grad.size(1)
+        x = grad.T.clone() if turned else grad.clone()
+        x = x / (x.norm().clamp(min=eps) if compat == "torch" else x.norm() + eps)
+        for _ in range(ns_steps):
+            gram = x @ x.T
+            x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        return x.T if turned else x
+
+    return orthogonalize
+
+
+class Muon(Torch):
+    """torch.optim.Muon with its products in the type of the parameters. Both references take matrices
+    only: a tensor of more axes is given to them as the first axis by all others."""
+
+    def __init__(self, compat="torch", **options):
+        super().__init__(torch.optim.Muon, {"m": "momentum_buffer"}, **options)
+        self.compat = compat
+        norm = "" if compat == "torch" else ", eps added to the norm as in KellerJordan/Muon"
+        self.source += f", Newton-Schulz in the type of the parameters{norm}"
+
+    def run(self, inputs, dtype):
+        flat = Inputs()
+        flat.start, flat.gradients = inputs.start, inputs.gradients
+        flat.shapes = {n: [s[0], math.prod(s[1:])] for n, s in inputs.shapes.items()}
+        module = importlib.import_module("torch.optim._muon")
+        kept = module._zeropower_via_newtonschulz
+        module._zeropower_via_newtonschulz = newton_schulz(self.compat)
+        try:
+            return super().run(flat, dtype)
+        finally:
+            module._zeropower_via_newtonschulz = kept
+
+
+class OptaxMuon(Optax):
+    """optax.contrib.muon; a tensor of more axes as all others by the last."""
+
+    def __init__(self, lr, **options):
+        super().__init__(lambda rate: optax.contrib.muon(rate, **options), lr, {"m": "mu"})
+        self.source = f"optax.contrib.muon, {OPTAX}"
+
+    def run(self, inputs, dtype):
+        flat = Inputs()
+        flat.start, flat.gradients = inputs.start, inputs.gradients
+        flat.shapes = {n: [math.prod(s[:-1]), s[-1]] for n, s in inputs.shapes.items()}
+        return super().run(flat, dtype)
+
+
+@vectors("muon", f"torch.optim.Muon, {TORCH}; optax.contrib.muon, {OPTAX}")
+def muon():
+    def away(seed, count):
+        """Parameters of 0.5 to 1: beside those near 0 the rounding of the products is no rounding."""
+        return [x + math.copysign(0.5, x) for x in lcg(seed, count, 0.5)]
+
+    def hidden(steps=3, all_forms=True, extreme=True):
+        """Matrices of every form; some whose first gradient is 0, and one whose gradient is less than
+        eps or huge."""
+        i = Inputs()
+        forms = {"wide": [3, 5], "tall": [6, 2], "conv": [2, 3, 2, 1]}
+        if all_forms:
+            forms |= {"square": [4, 4], "row": [1, 6], "one": [1, 1], "column": [6, 1]}
+        for k, (name, form) in enumerate(forms.items()):
+            n = math.prod(form)
+            zero = drawn(0, n, 0)
+            drawings = [drawn(500 + 20 * k + t, n) for t in range(steps)]
+            if name in ("square", "one"):
+                drawings[0] = zero
+            i.add(name, form, away(480 + k, n), drawings)
+        if extreme:
+            scales = [1e-9, 1e-12, 1e15, 1.0, 1.0][:steps]
+            i.add("sizes", [2, 4], away(490, 8), [drawn(700 + t, 8, s) for t, s in enumerate(scales)])
+        return i
+
+    def large(steps):
+        gradients = [drawn(800 + t, 1100) for t in range(steps)]
+        return Inputs().add("big", [20, 55], away(499, 1100), gradients)
+
+    def missing():
+        i = hidden(all_forms=False)
+        for step, name in [(0, "wide"), (2, "wide"), (1, "conv")]:
+            del i.gradients[step][name]
+        return i
+
+    rms = dict(momentum=0.9, nesterov=False, adjust_lr_fn="match_rms_adamw", weight_decay=0.0)
+    other = (
+        "muon(lr=0.02, momentum=0.9, nesterov=false, weight_decay=0, adjust=match_rms_adamw)",
+        Muon(lr=0.02, **rms),
+    )
+    cubic = (
+        "muon(lr=0.01, ns_steps=3, ns_a=1.5, ns_b=-0.5, ns_c=0, eps=0.001, adjust=spectral_unclamped)",
+        Muon(
+            lr=0.01,
+            ns_steps=3,
+            ns_coefficients=(1.5, -0.5, 0.0),
+            eps=1e-3,
+            adjust_lr_fn="spectral_unclamped",
+        ),
+    )
+    author = (
+        f"muon(lr={DECAYING}, weight_decay=0, compat=author)",
+        Muon("author", lr=decaying, weight_decay=0.0),
+    )
+    theirs = (
+        "muon(lr=0.02, eps=1e-8, weight_decay=0.01, compat=optax)",
+        OptaxMuon(0.02, weight_decay=0.01),
+    )
+    plain = (
+        f"muon(lr={DECAYING}, momentum=0.8, nesterov=false, eps=1e-8, weight_decay=0, "
+        "adjust=match_rms_adamw, compat=optax)",
+        OptaxMuon(decaying, beta=0.8, nesterov=False, consistent_rms=0.2),
+    )
+    flat = "muon(momentum=0)", Muon(lr=1e-3, momentum=0.0)
+    flat[1].slots = {}
+    return [
+        f64("defaults", "muon()", Muon(lr=1e-3), hidden(5)),
+        f32("defaults", "muon()", Muon(lr=1e-3), hidden(extreme=False)),
+        f64("missing gradients", "muon()", Muon(lr=1e-3), missing()),
+        f64("match_rms_adamw", *other, hidden(all_forms=False)),
+        f64("three steps of a cubic", *cubic, hidden(all_forms=False)),
+        f64("the author's, scheduled rate", *author, hidden()),
+        f64("optax", *theirs, hidden(5)),
+        f32("optax", *theirs, hidden(all_forms=False, extreme=False)),
+        f64("optax, no nesterov, consistent rms, scheduled rate", *plain, hidden(all_forms=False)),
+        f64("no momentum", *flat, hidden(all_forms=False)),
+        f64("more than a block", "muon()", Muon(lr=1e-3), large(2)),
+        f32("more than a block", "muon()", Muon(lr=1e-3), large(1)),
     ]
 
 
