@@ -128,7 +128,9 @@ typedef struct rvn_tensor {
 
 /* Adds a tensor. *index (if index is not NULL) becomes its number: 0, 1, 2... in order of
  * adding. data may be NULL only for a tensor without elements. Arrays need the alignment of
- * their element type, no more. Arithmetic is in 32-bit floats, for RVN_F64 in 64-bit floats.
+ * their element type, no more. Arithmetic is in 32-bit floats, for RVN_F64 in 64-bit floats. RVN_BF16
+ * and RVN_F16 are rounded to nearest at the end of each step, unless a stage of the recipe (master,
+ * kahan, stochastic_rounding) says otherwise; docs/storage.md tells what that costs and saves.
  * Memory ranges of parameters must not overlap; a gradient must not overlap any parameter. That is
  * not checked: overlapping arrays are written in an order that is not defined.
  * Also possible while training: the next rvn_optimizer_prepare or step makes the plan anew, with
@@ -419,6 +421,8 @@ rvn_status rvn_optimizer_end_step(rvn_optimizer *opt, rvn_step_report *report);
  * count = 0, or a frozen tensor, is no gradient (skipped = 3). The library keeps memory for the
  * gathered rows: the first call, and one with more rows or more elements than any before,
  * allocates; others do not.
+ * Moments of 8 bits have one scale for each 256 elements: they need rows of whole groups, else it is
+ * UNSUPPORTED.
  * Errors, after which nothing has changed: ARGUMENT (no such index, a row that is negative or past
  * the end, NULL, misaligned), SHAPE (a tensor of rank 0), UNSUPPORTED, NONFINITE (names row and
  * element), STATE (as above), MEMORY, those of prepare. */
@@ -430,7 +434,8 @@ rvn_status rvn_optimizer_step_rows(rvn_optimizer *opt, size_t index, const int64
 /* Writes a checkpoint: parameters, state, counters and the recipe, in one safetensors file. It
  * is written beside the target and renamed over it: path holds the old file or the new one,
  * whole, at any moment. Prepares the optimizer if that was not done.
- * Tensors are "param/<name>" and "state/<name>/<slot>".
+ * Tensors are "param/<name>" and "state/<name>/<slot>". A slot of 8 bits is an array of bytes (U8):
+ * one code for each element, padded to a multiple of 16, then one F32 for each 256 elements.
  * Errors: ARGUMENT, IO (with the system's reason), MEMORY, those of prepare. */
 rvn_status rvn_optimizer_save(const rvn_optimizer *opt, const char *path);
 
@@ -468,7 +473,9 @@ rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
 /* Copies state of tensor index out or in, converted from or to dtype (an RVN_ type): what is a
  * slot name of its rule or of a stage, such as "m", "v", "ema", or "step" for its own step counter (one element).
  * count must be the number of elements. rvn_optimizer_slots lists the names.
- * Numbers are taken as they are: NaN or a negative mean square are the caller's to avoid.
+ * Numbers are taken as they are: NaN or a negative mean square are the caller's to avoid. Moments
+ * that are stored in fewer bits (moments=bf16, 8bit) are read as what their bits stand for, and rounded
+ * to nearest when written.
  * Errors: ARGUMENT, NAME (the slots there are), TYPE, SHAPE (count), STATE (not prepared). */
 rvn_status rvn_optimizer_read(const rvn_optimizer *opt, size_t index, const char *what,
                               int32_t dtype, void *out, size_t count);

@@ -101,6 +101,27 @@ protocol MeasuringUpdate: UpdateStage, Measuring {
   mutating func settle(_ sums: UnsafePointer<Double>) -> Bool
 }
 
+/// A stage that says how parameters of 16 bits are stored, which the engine does.
+protocol StoringStage {
+  associatedtype Hyper
+  #if BASELINE
+  static var declaration: Declaration { get }
+  static var storing: Storing { get }
+  #endif
+}
+
+/// How parameters of 16 bits are stored. The arithmetic is in Float for all of them.
+public enum Storing: Sendable, BitwiseCopyable {
+  /// Rounded to nearest, and what that cuts off is lost.
+  case plain
+  /// Rounded to nearest, beside the Floats themselves.
+  case master
+  /// Rounded to nearest, and what that cuts off is kept, in 16 bits of its own.
+  case kahan
+  /// Rounded up or down, so that the mean is right.
+  case stochastic
+}
+
 /// What can be measured of a gradient over all tensors. The raw value is the row in the table of
 /// measuring kernels.
 public enum Measurement: Int32, Sendable {

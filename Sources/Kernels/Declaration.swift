@@ -49,7 +49,8 @@ public final class Declaration: Sendable {
     self.reference = reference
     self.difference = difference
     self.example = example
-    self.parameters = parameters
+    let moments = kind == .rule && slots.contains { $0.kind == .signed || $0.kind == .positive }
+    self.parameters = parameters + (moments ? [.moments] : [])
     self.slots = slots
     self.scalars = scalars
     self.measures = measures
@@ -103,17 +104,31 @@ public final class Parameter: Sendable {
 
 /// An array that a rule or a stage remembers, of the tensor's size; or one number.
 public struct Slot: Sendable {
+  /// What it holds, which decides how it may lie in memory.
+  public enum Kind: Sendable {
+    /// Numbers of the arithmetic's own type.
+    case exact
+    /// A moment of the gradient, which may be negative or not: stored as the rule's `moments` says.
+    case signed, positive
+    /// Parameters of 16 bits as Floats.
+    case master
+    /// What rounding cuts off of parameters of 16 bits, in their own type.
+    case residue
+  }
+
   public let name, summary: StaticText
+  public let kind: Kind
   /// The parameter that must not be 0 for the slot to exist; nil: always.
   public let when: StaticText?
   /// The parameter that the slot starts at; nil: 0.
   public let initial: StaticText?
 
   public init(
-    _ name: StaticText, when: StaticText? = nil, initial: StaticText? = nil,
+    _ name: StaticText, of kind: Kind = .exact, when: StaticText? = nil, initial: StaticText? = nil,
     _ summary: StaticText
   ) {
     self.name = name
+    self.kind = kind
     self.when = when
     self.initial = initial
     self.summary = summary
@@ -223,6 +238,8 @@ public struct StageFacts: Sendable {
   public let limit: Double
   /// Why its values do not go together.
   public let conflict: StaticText?
+  /// How parameters are stored by it.
+  public let storing: Storing
   /// What it divides each tensor into, where it changes the gradient by what it measures of units.
   public let units: Units?
 
@@ -231,7 +248,7 @@ public struct StageFacts: Sendable {
     factor: Double = 1, prepares: Bool = false, accumulates: Double = 0, averages: Bool = false,
     reads: Bool = false, seed: Double? = nil, follows: Bool = false, settles: Bool = false,
     perturbs: Bool = false, limit: Double = .infinity, conflict: StaticText? = nil,
-    units: Units? = nil
+    storing: Storing = .plain, units: Units? = nil
   ) {
     self.measures = measures
     self.scales = scales
@@ -247,6 +264,7 @@ public struct StageFacts: Sendable {
     self.perturbs = perturbs
     self.limit = limit
     self.conflict = conflict
+    self.storing = storing
     self.units = units
   }
 }

@@ -89,6 +89,16 @@ public struct Entries: Visitor {
     add(update(F.self, D.self, [settleUpdate(F.self), settleUpdate(D.self)]))
   }
 
+  mutating func storing<S: StoringStage>(_: S.Type) {
+    stages.append(
+      StageEntry(
+        declaration: S.declaration, hyperSize: MemoryLayout<S.Hyper>.size, stateSize: 0,
+        constants: [noConstants, noConstants],
+        facts: { _ in StageFacts(follows: true, storing: S.storing) },
+        conclude: { _, _, _ in .scale(1) }, change: { _, _ in UnitChange(shift: 0, scale: 1) },
+        settle: [enough, enough]))
+  }
+
   mutating func either<F: DeclaredStage & UpdateStage, D: DeclaredStage & UpdateStage>(
     _: F.Type, _: @escaping StageKernel, _: @escaping Kernel, _: D.Type, _: @escaping StageKernel,
     _: @escaping Kernel
@@ -199,6 +209,10 @@ func stageConstants<S: LaneStage>(_: S.Type) -> StageEntry.Constants {
 func updateConstants<S: UpdateStage>(_: S.Type) -> StageEntry.Constants {
   { h, lr, t, out in out.storeBytes(of: S(hyper(S.Hyper.self, h), lr: lr, step: t), as: S.self) }
 }
+
+private func noConstants(
+  _: UnsafePointer<Double>, _: Double, _: Double, _: UnsafeMutableRawPointer
+) {}
 
 private func enough(_: UnsafeMutableRawPointer, _: UnsafePointer<Double>) -> Bool { true }
 

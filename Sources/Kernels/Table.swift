@@ -39,6 +39,9 @@ func eachStage<V: Visitor>(_ v: inout V) {
   v.update(Lookahead<Float>.self, { run(Lookahead<Float>.self, $0) }, Lookahead<Double>.self, { run(Lookahead<Double>.self, $0) })
   v.update(Ema<Float>.self, { run(Ema<Float>.self, $0) }, Ema<Double>.self, { run(Ema<Double>.self, $0) })
   v.update(SWA<Float>.self, { run(SWA<Float>.self, $0) }, SWA<Double>.self, { run(SWA<Double>.self, $0) })
+  v.storing(Master.self)
+  v.storing(Kahan.self)
+  v.storing(StochasticRounding.self)
 }
 
 protocol Visitor {
@@ -57,6 +60,7 @@ protocol Visitor {
   mutating func stage<F: DeclaredStage, D: DeclaredStage>(
     _: F.Type, _ float: @escaping ravine_stage_kernel, _: D.Type,
     _ double: @escaping ravine_stage_kernel)
+  mutating func storing<S: StoringStage>(_: S.Type)
   mutating func update<F: UpdateStage, D: UpdateStage>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel)
@@ -147,6 +151,10 @@ struct Filler: Visitor {
     put(float, double, in: kernels.pointee.stage, at: &stages)
   }
 
+  /// The engine stores parameters by itself; the row stays empty.
+  @inline(__always)
+  mutating func storing<S: StoringStage>(_: S.Type) { stages &+= 1 }
+
   @inline(__always)
   mutating func update<F: UpdateStage, D: UpdateStage>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
@@ -230,6 +238,13 @@ func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
   store[7] = { storeDoubles(BF16.self, $0, $1, $2) }
   store[8] = { storeFloats(F16.self, $0, $1, $2) }
   store[9] = { storeDoubles(F16.self, $0, $1, $2) }
+
+  kernels.pointee.draw = { draw($0, $1, $2, $3, $4) }
+  kernels.pointee.dither = { dither($0, $1, $2 != 0, $3, $4) }
+  kernels.pointee.combine = { combine($0, $1, $2, $3, $4) }
+  kernels.pointee.recall = { recall($0, $1, $2, $3) }
+  kernels.pointee.dequantize = { dequantize($0, $1, $2, $3, $4) }
+  kernels.pointee.quantize = { quantize($0, $1, $2, $3, $4 != 0, $5) }
 
   fillProduct(kernels)
   kernels.pointee.reflect = { reflect($0, $1, $2, $3) }

@@ -31,6 +31,13 @@ extension Parameter {
   static var amsgrad: Parameter {
     Parameter("amsgrad", .flag, 0, to: 1, "use the maximum of v so far")
   }
+  /// Of every rule that remembers moments; the engine reads it.
+  static var moments: Parameter {
+    Parameter(
+      "moments", .word, 0, to: 2, words: ["full", "bf16", "8bit"],
+      "how its moments are stored: as the arithmetic has them, in 2 bytes, or in 1 (docs/storage.md)"
+    )
+  }
   static var axis: Parameter {
     Parameter(
       "axis", .word, 0, to: 1, words: ["first", "last"],

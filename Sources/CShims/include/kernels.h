@@ -10,6 +10,7 @@ enum {
   RAVINE_MAX_SLOTS = 8,        /* state slots of a rule */
   RAVINE_MAX_MEASURES = 4,     /* measurements of a rule */
   RAVINE_MAX_CONSTANTS = 256,  /* bytes of a rule's or a stage's per-step scalars */
+  RAVINE_QUANTIZED = 256,      /* elements that share a scale where state has 8 bits */
   RAVINE_TILE = 32,            /* columns that a reflection changes at a time */
 };
 
@@ -51,6 +52,20 @@ typedef void (*ravine_unit_kernel)(const ravine_unit_call *);
 /* out[b] = the measurement of block b, which starts at x + b * RAVINE_BLOCK elements */
 typedef void (*ravine_measure_kernel)(const void *x, size_t blocks, size_t count, double *out);
 typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
+/* What rounding of parameters and state is made of, in float; see Rounding.swift. */
+typedef void (*ravine_draw_kernel)(uint64_t key, uint64_t first, uint64_t step, uint16_t *out,
+                                    size_t count);
+typedef void (*ravine_dither_kernel)(const float *x, const uint16_t *random, size_t is_f16,
+                                     float *out, size_t count);
+typedef void (*ravine_combine_kernel)(const float *a, const float *b, float factor, float *out,
+                                      size_t count);
+typedef void (*ravine_recall_kernel)(const float *x, const float *seen, float *p, size_t count);
+
+/* One scale for each RAVINE_QUANTIZED codes. */
+typedef void (*ravine_dequantize_kernel)(const uint8_t *codes, const float *scales,
+                                         const float *map, float *out, size_t count);
+typedef void (*ravine_quantize_kernel)(const float *in, uint8_t *codes, float *scales,
+                                       const float *map, size_t positive, size_t valid);
 /* tile -= factor v (v^T tile): as many rows as v has, of RAVINE_TILE columns */
 typedef void (*ravine_reflect_kernel)(const double *v, size_t rows, double factor, double *tile);
 
@@ -88,6 +103,13 @@ typedef struct ravine_kernels {
   ravine_unit_kernel *unit;       /* pairs: measure rows, columns; change rows, columns */
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
   ravine_convert_kernel *store;
+  ravine_draw_kernel draw;
+  ravine_dither_kernel dither;
+  ravine_combine_kernel combine;
+  ravine_recall_kernel recall;
+  ravine_dequantize_kernel dequantize;
+  ravine_quantize_kernel quantize;
+  const float *map[2]; /* see Quantize.swift: of numbers of either sign, and of positive ones */
   ravine_reflect_kernel reflect;
   size_t tile_rows, tile_columns[2];  /* of a product: what registers hold */
   ravine_product_kernel product[2];

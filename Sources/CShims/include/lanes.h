@@ -8,7 +8,9 @@ typedef float ravine_f32x16 __attribute__((ext_vector_type(16)));
 typedef double ravine_f64x16 __attribute__((ext_vector_type(16)));
 typedef double ravine_f64x8 __attribute__((ext_vector_type(8)));
 typedef uint16_t ravine_u16x16 __attribute__((ext_vector_type(16)));
+typedef uint8_t ravine_u8x16 __attribute__((ext_vector_type(16)));
 typedef uint32_t ravine_u32x16 __attribute__((ext_vector_type(16)));
+typedef uint64_t ravine_u64x16 __attribute__((ext_vector_type(16)));
 typedef int32_t ravine_i32x16 __attribute__((ext_vector_type(16)));
 typedef int64_t ravine_i64x8 __attribute__((ext_vector_type(8)));
 
@@ -112,5 +114,77 @@ RAVINE_LANES ravine_u16x16 ravine_to_f16(ravine_f32x16 x) {
   return __builtin_convertvector(r | sign, ravine_u16x16);
 }
 #endif
+
+/* Down to a number of which the last `dropped` bits (16 of bfloat16, 13 of half precision) are 0, or up
+ * with the probability of what is cut off: `random` is 16 bits of which each value is as likely. Below
+ * `least`, as bits, the grid is that of 2^-24; from `most` on nothing is cut off. */
+RAVINE_LANES ravine_f32x16 ravine_dither(ravine_f32x16 x, ravine_u16x16 random, uint32_t dropped,
+                                         uint32_t least, uint32_t most) {
+  ravine_u32x16 bits = (ravine_u32x16)x, a = bits & 0x7fffffffu;
+  ravine_u32x16 r = __builtin_convertvector(random, ravine_u32x16);
+  ravine_u32x16 normal = (bits + (r >> (16 - dropped))) & (0xffffffffu << dropped);
+  ravine_f32x16 small = a < least ? (ravine_f32x16)a * 0x1p40f : (ravine_f32x16)0;
+  ravine_i32x16 tiny = (__builtin_convertvector(small, ravine_i32x16) + (ravine_i32x16)r) >> 16;
+  ravine_f32x16 grid = __builtin_convertvector(tiny, ravine_f32x16) * 0x1p-24f;
+  ravine_u32x16 result = a < least ? (ravine_u32x16)grid | (bits ^ a) : normal;
+  return a < most ? (ravine_f32x16)result : x;
+}
+/* Philox4x32-10 (see Philox.swift) at the counters low to low + 15, of which low is the first of
+ * sixteen, and high: eight times sixteen lanes of 16 bits, the lower halves of the four words first. */
+RAVINE_LANES void ravine_draw(uint64_t key, uint64_t low, uint64_t high, uint16_t *out) {
+  const ravine_u32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  ravine_u32x16 c0 = (uint32_t)low + lane, c1 = (ravine_u32x16)(uint32_t)(low >> 32);
+  ravine_u32x16 c2 = (ravine_u32x16)(uint32_t)high, c3 = (ravine_u32x16)(uint32_t)(high >> 32);
+  uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+  for (int i = 0; i < 10; i++) {
+    ravine_u64x16 p0 = __builtin_convertvector(c0, ravine_u64x16) * 0xd2511f53u;
+    ravine_u64x16 p1 = __builtin_convertvector(c2, ravine_u64x16) * 0xcd9e8d57u;
+    c0 = __builtin_convertvector(p1 >> 32, ravine_u32x16) ^ c1 ^ k0;
+    c2 = __builtin_convertvector(p0 >> 32, ravine_u32x16) ^ c3 ^ k1;
+    c1 = __builtin_convertvector(p1, ravine_u32x16);
+    c3 = __builtin_convertvector(p0, ravine_u32x16);
+    k0 += 0x9e3779b9u;
+    k1 += 0xbb67ae85u;
+  }
+  typedef ravine_u16x16 unaligned __attribute__((aligned(2)));
+  unaligned *words = (unaligned *)out;
+  words[0] = __builtin_convertvector(c0, ravine_u16x16);
+  words[1] = __builtin_convertvector(c1, ravine_u16x16);
+  words[2] = __builtin_convertvector(c2, ravine_u16x16);
+  words[3] = __builtin_convertvector(c3, ravine_u16x16);
+  words[4] = __builtin_convertvector(c0 >> 16, ravine_u16x16);
+  words[5] = __builtin_convertvector(c1 >> 16, ravine_u16x16);
+  words[6] = __builtin_convertvector(c2 >> 16, ravine_u16x16);
+  words[7] = __builtin_convertvector(c3 >> 16, ravine_u16x16);
+}
+/* Eight bits: sixteen entries of a table; sixteen whole numbers as bytes; a whole number cut off. */
+RAVINE_LANES ravine_f32x16 ravine_look_up(const float *map, const uint8_t *code) {
+  ravine_f32x16 x;
+  for (int i = 0; i < 16; i++) x[i] = map[code[i]];
+  return x;
+}
+RAVINE_LANES void ravine_to_bytes(ravine_f32x16 x, uint8_t *out) {
+  typedef ravine_u8x16 unaligned __attribute__((aligned(1)));
+  *(unaligned *)out = __builtin_convertvector(__builtin_convertvector(x, ravine_i32x16), ravine_u8x16);
+}
+RAVINE_LANES ravine_f32x16 ravine_whole(ravine_f32x16 x) {
+  return __builtin_convertvector(__builtin_convertvector(x, ravine_i32x16), ravine_f32x16);
+}
+/* Each lane's entries of two tables: those of the last of six bounds that it is above; n and slope come
+ * with what holds below all of them. Not unrolled, which would be large. */
+RAVINE_LANES void ravine_find(ravine_f32x16 x, const float *bounds, const float *counts,
+                              const float *slopes, void *count, void *slope) {
+  ravine_f32x16 *n = (ravine_f32x16 *)count, *s = (ravine_f32x16 *)slope;
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < 6; i++) {
+    *n = x > bounds[i] ? (ravine_f32x16)counts[i] : *n;
+    *s = x > bounds[i] ? (ravine_f32x16)slopes[i] : *s;
+  }
+}
+/* The larger magnitudes, as bits: a NaN is larger than infinity, and that than all numbers. */
+RAVINE_LANES ravine_u32x16 ravine_larger(ravine_u32x16 a, ravine_f32x16 x) {
+  ravine_u32x16 b = (ravine_u32x16)x & 0x7fffffffu;
+  return a > b ? a : b;
+}
 
 RAVINE_LANES void ravine_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }

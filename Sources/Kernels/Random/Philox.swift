@@ -40,8 +40,11 @@ public struct Philox: Sendable {
 
   /// An independent generator for one of 2^128 purposes.
   public func child(_ low: UInt64, _ high: UInt64 = 0) -> Philox {
-    Philox(key: block(low, high).low)
+    Philox(key: key(low, high))
   }
+
+  /// The key of a child.
+  public func key(_ low: UInt64, _ high: UInt64 = 0) -> UInt64 { block(low, high).low }
 
   /// A whole number in 0..<n, each as likely as the other: number `index` of the sequence. n > 0.
   /// (Lemire, "Fast random integer generation in an interval", 2019; what would be one too many of
@@ -64,6 +67,8 @@ public enum RandomPurpose: UInt64, Sendable {
   case places = 4  // within a stratified batch
   case initial = 5  // values of parameters
   case gradientNoise = 6
+  case rounding = 7  // of parameters
+  case moments = 8  // their rounding
   case checkedEntries = 16  // which elements a gradient check looks at
   case checkedDirections = 17  // of a gradient check
   case hessianStart = 18  // the first vector of Lanczos

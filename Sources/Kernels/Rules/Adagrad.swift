@@ -26,7 +26,7 @@ struct Adagrad<T: Scalar>: LaneRule {
         .compat(["torch", "optax"], "where eps stands: torch beside the root, optax inside it"),
       ],
       slots: [
-        Slot("sum", initial: "initial_accumulator_value", "sum of squared gradients")
+        Slot("sum", of: .positive, initial: "initial_accumulator_value", "sum of squared gradients")
       ])
   }
   #endif

@@ -55,8 +55,9 @@ struct AdamState<T: Scalar> {
   #if BASELINE
   static var slots: [Slot] {
     [
-      Slot("m", "mean of gradients"), Slot("v", "mean of squared gradients"),
-      Slot("vmax", when: "amsgrad", "maximum of v so far"),
+      Slot("m", of: .signed, "mean of gradients"),
+      Slot("v", of: .positive, "mean of squared gradients"),
+      Slot("vmax", of: .positive, when: "amsgrad", "maximum of v so far"),
     ]
   }
   #endif

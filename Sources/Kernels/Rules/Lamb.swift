@@ -16,7 +16,10 @@ struct Lamb<T: Scalar>: MeasuringRule {
         gradient not clipped (timm and the paper's code do: write clip_norm(1) | lamb).
         """,
       parameters: [.lr(1e-3), .beta1(0.9), .beta2(0.999), .eps(1e-6), .weightDecay(0)],
-      slots: [Slot("m", "mean of gradients"), Slot("v", "mean of squared gradients")],
+      slots: [
+        Slot("m", of: .signed, "mean of gradients"),
+        Slot("v", of: .positive, "mean of squared gradients"),
+      ],
       measures: ["p", "u"])
   }
   #endif

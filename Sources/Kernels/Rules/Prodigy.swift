@@ -39,8 +39,8 @@ struct Prodigy<T: Scalar>: SharedRule {
           "the estimate grows by at most this factor in a step"),
       ],
       slots: [
-        Slot("m", when: "beta1", "mean of gradients, times d"),
-        Slot("v", "mean of squared gradients, times d^2"),
+        Slot("m", of: .signed, when: "beta1", "mean of gradients, times d"),
+        Slot("v", of: .positive, "mean of squared gradients, times d^2"),
         Slot("s", "sum of gradients, whose size the estimate is divided by"),
         Slot("p0", "the parameters at the first step"),
       ],

@@ -26,9 +26,9 @@ struct RMSprop<T: Scalar>: LaneRule {
         .compat(["torch", "optax"], "where eps and lr stand"),
       ],
       slots: [
-        Slot("v", "mean of squared gradients"),
-        Slot("mean", when: "centered", "mean of gradients"),
-        Slot("m", when: "momentum", "momentum buffer"),
+        Slot("v", of: .positive, "mean of squared gradients"),
+        Slot("mean", of: .signed, when: "centered", "mean of gradients"),
+        Slot("m", of: .signed, when: "momentum", "momentum buffer"),
       ])
   }
   #endif

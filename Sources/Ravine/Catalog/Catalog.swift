@@ -146,7 +146,16 @@ func emptyKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
   kernels.unit = try heap.zeros(ravine_unit_kernel?.self, rows)
   kernels.load = try heap.zeros(ravine_convert_kernel?.self, rows)
   kernels.store = try heap.zeros(ravine_convert_kernel?.self, rows)
+  kernels.map.0 = try dynamicMap(positive: false, heap)
+  kernels.map.1 = try dynamicMap(positive: true, heap)
   return kernels
+}
+
+/// What codes of 8 bits stand for.
+private func dynamicMap(positive: Bool, _ heap: Heap) throws(RavineError) -> UnsafePointer<Float> {
+  let map = try heap.zeros(Float.self, Dynamic.size)
+  Dynamic.map(positive, map)
+  return UnsafePointer(map)
 }
 
 // Swift's own once is not safe between threads in Embedded Swift, so the shims keep the guard.

@@ -123,7 +123,8 @@ final class CheckpointFile {
       try json.expect(":", "':'")
       if field == "dtype" {
         let name = Text(Array(try json.string().prefix(16)))
-        for type in [RVN_F32, RVN_F64, RVN_BF16, RVN_F16] where name == ElementType.name(type) {
+        for type in [RVN_F32, RVN_F64, RVN_BF16, RVN_F16, ElementType.byte]
+        where name == ElementType.name(type) {
           record.type = type
         }
         fields |= 1
@@ -168,7 +169,7 @@ final class CheckpointFile {
     for i in 0..<records.count {
       let r = records[i]
       // A type that this library does not know (0) belongs to an array that it does not take.
-      var bytes = ElementType.size(r.type) ?? 0, overflow = false
+      var bytes = r.type == ElementType.byte ? 1 : ElementType.size(r.type) ?? 0, overflow = false
       for k in 0..<r.rank {
         let (product, over) = bytes.multipliedReportingOverflow(by: r.length(k))
         bytes = product

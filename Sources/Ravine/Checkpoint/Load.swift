@@ -166,17 +166,22 @@ extension Optimizer {
     file.records[i].used = true
     let r = file.records[i]
     let tensor = item.tensor < 0 ? nil : tensors[item.tensor]
-    let rank = tensor?.rank ?? 0
+    let codes = item.type == ElementType.byte, rank = codes ? 1 : tensor?.rank ?? 0
     var same = r.type == item.type && r.rank == rank
-    if let tensor { for k in 0..<rank where same { same = r.length(k) == Int(tensor.shape[k]) } }
+    if codes {
+      same = same && r.length(0) == item.bytes
+    } else if let tensor {
+      for k in 0..<rank where same { same = r.length(k) == Int(tensor.shape[k]) }
+    }
     if same { return (i, Text()) }
     let shape = withUnsafeBytes(of: r.shape) { bytes in
-      shapeText(bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int64.self), r.rank)
+      shapeText(
+        bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int64.self), r.rank)
     }
     let type = ElementType.name(r.type), own = ElementType.name(item.type)
     return (
       -1,
-      "different \(key): file \(type) \(shape), here \(own) \(tensor.map { shapeText($0.shape, $0.rank) } ?? "[]")"
+      "different \(key): file \(type) \(shape), here \(own) \(lengths(of: item))"
     )
   }
 

@@ -8,6 +8,7 @@ struct Item: BitwiseCopyable {
   var tensor: Int
   /// -1: the parameters; else which slot, or which number.
   var slot: Int
+  /// An element type, or ElementType.byte for codes with their scales, as they lie in memory.
   var type: Int32
   var memory: UnsafeMutableRawPointer?
   var bytes: Int
@@ -60,7 +61,7 @@ extension Optimizer {
           Item(tensor: -1, slot: k, type: RVN_F64, memory: scalars.values + k, bytes: 8))
       }
     }
-    for size in [8, 4, 2] {
+    for size in [8, 4, 2, 1] {
       for i in 0..<tensors.count
       where !tensors[i].removed && ElementType.size(tensors[i].type) == size {
         try items.table.append(
@@ -68,16 +69,27 @@ extension Optimizer {
             tensor: i, slot: -1, type: tensors[i].type, memory: tensors[i].data,
             bytes: tensors[i].count * size))
       }
-      for i in 0..<tensors.count where !tensors[i].removed && tensors[i].lane == size {
+      for i in 0..<tensors.count where !tensors[i].removed {
         for (_, slot) in try slotNames(i) {
+          let tensor = tensors[i], type = tensor.types.unsafelyUnwrapped[slot]
+          guard SlotType.size(type) == size else { continue }
+          let codes = SlotType.quantized(type)
           try items.table.append(
             Item(
-              tensor: i, slot: slot, type: tensors[i].laneType,
-              memory: tensors[i].slots.unsafelyUnwrapped[slot], bytes: tensors[i].count * size))
+              tensor: i, slot: slot, type: codes ? ElementType.byte : type,
+              memory: tensor.slots.unsafelyUnwrapped[slot],
+              bytes: codes ? SlotType.bytes(type, tensor) : tensor.count * size))
         }
       }
     }
     return items
+  }
+
+  /// Of codes with their scales: how many bytes they are.
+  func lengths(of item: Item) -> Text {
+    if item.type == ElementType.byte { return "[\(item.bytes)]" }
+    if item.tensor < 0 { return "[]" }
+    return shapeText(tensors[item.tensor].shape, tensors[item.tensor].rank)
   }
 
   /// "param/w", "state/w/m" or "number/unscale.scale".
@@ -116,10 +128,7 @@ extension Optimizer {
     for i in 0..<items.table.count {
       let item = items.table[i]
       try out.append(",\(quoted(try key(item))):{\"dtype\":\"\(ElementType.name(item.type))\"")
-      let shape: Text =
-        item.tensor < 0
-        ? "[]" : shapeText(tensors[item.tensor].shape, tensors[item.tensor].rank)
-      try out.append(",\"shape\":\(shape)")
+      try out.append(",\"shape\":\(lengths(of: item))")
       try out.append(",\"data_offsets\":[\(offset),\(offset + item.bytes)]}")
       offset += item.bytes
     }

@@ -46,7 +46,7 @@ final class Buffers {
     let tasks =
       plan.byColumns
       ? try chunks(tensors, heap) : try self.tasks(tensors, total, size, heap)
-    let scratch = plan.settles ? Scratch.settlingSize : Scratch.size
+    let scratch = plan.settles || plan.packs ? Scratch.settlingSize : Scratch.size
     let work = try heap.allocate(Work.self, 1)
     work.initialize(
       to: Work(

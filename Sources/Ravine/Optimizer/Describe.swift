@@ -24,7 +24,10 @@ extension Optimizer {
       bytes += state.bytes
       try out.append(try describe(i, plan, state.text))
     }
-    try out.append("\(live) tensors, \(parameters) parameters, \(bytes) bytes of state\n")
+    let each = (100 * Double(bytes) / Double(max(1, parameters))).rounded(.down) / 100
+    try out.append(
+      "\(live) tensors, \(parameters) parameters, \(bytes) bytes of state, \(each) for each parameter\n"
+    )
     return out
   }
 
@@ -41,9 +44,11 @@ extension Optimizer {
         let stage = plan.stageWork[k]
         if stage.transforms || stage.scales || k >= plan.before {
           out.append(", with \(try stageName(k, in: recipe.stages)) in cache")
-          if stage.draws >= 0 { out.append(", drawn by name") }
+          let drawn = stage.draws >= 0 || plan.facts(k).storing == .stochastic
+          if drawn { out.append(", drawn by name") }
         }
       }
+      if plan.dithers { out.append(", with rounding of moments in cache, drawn by name") }
       return "\(out)\n"
     }
     var first = true
@@ -85,13 +90,15 @@ extension Optimizer {
   private func describeState(_ i: Int, _ plan: Plan) throws(RavineError) -> (text: Text, bytes: Int)
   {
     let group = plan.groups[plan.groupOf[i]]
-    var out: Text = "state", count = 0
-    for slot in group.slots where slot.needed {
+    var out: Text = "state", bytes = 0
+    for slot in group.slots {
+      let type = slot.type(tensors[i])
+      if type == SlotType.none { continue }
       out.append(" \(slot.name)")
-      count += 1
+      if type != tensors[i].laneType { out.append(" (\(SlotType.name(type)))") }
+      bytes += SlotType.bytes(type, tensors[i])
     }
-    if count == 0 { return ("no state", 0) }
-    let bytes = count * tensors[i].padded * tensors[i].lane
+    if out == "state" { return ("no state", 0) }
     out.append(", \(bytes) bytes")
     return (out, bytes)
   }

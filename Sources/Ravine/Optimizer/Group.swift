@@ -86,7 +86,7 @@ struct Group {
     if resolved.frozen || other.resolved.frozen { return resolved.frozen == other.resolved.frozen }
     guard resolved.rule.row == other.resolved.rule.row else { return false }
     for (own, its) in zip(slots, other.slots)
-    where own.needed != its.needed || own.start != its.start {
+    where own.needed != its.needed || own.start != its.start || own.moments != its.moments {
       return false
     }
     return true
@@ -100,10 +100,16 @@ struct GroupSlot {
   let needed: Bool
   /// What it starts at.
   let start: Double
+  let kind: Slot.Kind
+  /// How moments are stored: the number of the word, 0 for what is none.
+  let moments: Int
 
   init(_ name: Text, _ slot: Slot, _ element: Element) throws(RavineError) {
     let d = try element.declaration
     self.name = name
+    kind = slot.kind
+    let moment = kind == .signed || kind == .positive
+    moments = moment ? Int(element.values[element.values.count - 1].constant ?? 0) : 0
     if let when = slot.when, let k = d.index(of: Text(when)) {
       needed = element.values[k].constant != 0
     } else {

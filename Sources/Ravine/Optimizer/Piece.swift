@@ -87,14 +87,6 @@ struct Piece {
     return UnsafeRawPointer(target)
   }
 
-  /// The parameters of a block, as the step starts from them.
-  func parameters(_ block: Int) -> UnsafeRawPointer {
-    if let origin = tensor.pointee.origin {
-      return UnsafeRawPointer(origin + block * RAVINE_BLOCK * tensor.pointee.lane)
-    }
-    return lanes(tensor.pointee.data.unsafelyUnwrapped, tensor.pointee.type, block, scratch.p)
-  }
-
   /// The stages before `end` that the gradient still has to pass.
   func stages(upTo end: Int) -> Range<Int> {
     tensor.pointee.first..<max(end, tensor.pointee.first)
@@ -144,9 +136,8 @@ struct Piece {
   /// their place, and which of such stages it is.
   private func normals(_ stage: StageWork, _ block: Int) -> UnsafeRawPointer {
     let n = length(block), padded = (n + 15) & ~15
-    let name = UnsafeBufferPointer(start: tensor.pointee.name, count: tensor.pointee.nameCount)
     let random = Philox(seed: stage.seed, .gradientNoise)
-      .child(NameIndex.hash(name)).child(
+      .child(tensor.pointee.hash).child(
         work.pointee.step, work.pointee.call << 8 | UInt64(stage.draws))
     let out = wide == 1 ? scratch.p : scratch.raw
     random.normals(

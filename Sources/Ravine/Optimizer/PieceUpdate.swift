@@ -10,6 +10,7 @@ extension Piece {
       && !group.pointee.matrix
       && tensor.pointee.gradType == tensor.pointee.laneType
       && tensor.pointee.type == tensor.pointee.gradType && tensor.pointee.origin == nil
+      && !tensor.pointee.packed
   }
 
   /// Block by block, or several at once where memory is used as it lies.
@@ -73,8 +74,7 @@ extension Piece {
       memcpy(place, new, n * size)
     } else {
       let out = n == padded ? place : scratch.raw
-      work.pointee.kernels.store[2 * Int(tensor.pointee.type) + wide].unsafelyUnwrapped(
-        new, out, padded)
+      store(new, out, block)
       if n != padded { memcpy(place, out, n * size) }
     }
   }
@@ -84,7 +84,9 @@ extension Piece {
     upTo end: Int, _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ new: UnsafeMutableRawPointer,
     _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
   ) {
-    for k in work.pointee.before..<end { follow(k, block, n, p, new, g, factor, sums) }
+    for k in work.pointee.before..<end where k != work.pointee.storingStage {
+      follow(k, block, n, p, new, g, factor, sums)
+    }
   }
 
   /// Stage k behind the rule.
@@ -105,6 +107,7 @@ extension Piece {
     } else {
       work.pointee.kernels.update[2 * stage.row + wide].unsafelyUnwrapped(&call)
     }
+    putBack(block, n, slot, stage.slots)
   }
 
   func call(
@@ -120,6 +123,7 @@ extension Piece {
     } else {
       work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
     }
+    putBack(block, n, 0, group.pointee.slots)
   }
 
   /// A call from block `block` on, with `count` slots from `slot` on, and the rule's scalars.
@@ -134,8 +138,13 @@ extension Piece {
       scratch.arrays[k] = scratch.dummy
       scratch.masks[k] = 0
       guard let array = tensor.pointee.slots.unsafelyUnwrapped[slot + k] else { continue }
-      scratch.arrays[k] = array + offset
       scratch.masks[k] = -1
+      if isPacked(slot + k) {
+        unpack(slot + k, block, n, scratch.copy(k))
+        scratch.arrays[k] = scratch.copy(k)
+        continue
+      }
+      scratch.arrays[k] = array + offset
       countBytes(n * tensor.pointee.lane * (stores ? 2 : 1))
       if stores || out == nil { continue }
       memcpy(scratch.copy(k), array + offset, ((n + 15) & ~15) * tensor.pointee.lane)

@@ -31,6 +31,14 @@ final class Plan {
   /// The stage that wants a second gradient, and how many phases come before it.
   private(set) var perturber: Int?
   private(set) var phasesUnmoved = 0
+  /// The stage that says how parameters are stored.
+  private(set) var storing: Int?
+  /// Whether some moments are rounded up or down.
+  var dithers: Bool { groups.contains { $0.slots.contains { $0.moments == 1 } } }
+  /// Whether some state does not lie in memory as the arithmetic has it.
+  var packs: Bool {
+    storing != nil || groups.contains { $0.slots.contains { $0.moments > 0 } }
+  }
   /// How many stages change the gradient by unit, and whether by columns.
   private(set) var unitStages = 0
   private(set) var byColumns = false
@@ -181,6 +189,7 @@ final class Plan {
     }
     work.pointee.scales = facts.scales
     work.pointee.prepares = facts.prepares
+    if facts.storing != .plain { storing = k }
     if facts.prepares, prepared == k { prepared = k + 1 }
     transforming = transforming || facts.transforms
     if facts.accumulates > 0 {
@@ -293,6 +302,12 @@ final class Plan {
     groups = new
     for m in moving { m.target.pointee = m.source.number }
     self.moving = kept
+  }
+
+  static func otherType(_ tensor: Tensor, _ slot: GroupSlot, _ old: Int32) -> RavineError {
+    .state(
+      "the state '\(slot.name)' of '\(tensor.text)' lies in \(SlotType.name(old)) already; how moments are stored is fixed at prepare"
+    )
   }
 
   static func otherStart(_ d: Declaration, _ slot: GroupSlot) -> RavineError {

@@ -6,6 +6,7 @@ import Kernels
 /// and the piece of memory that holds it; and scalars for each tensor.
 private struct StateTables {
   let slots, owners: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  let types: UnsafeMutablePointer<Int32>
   let constants: UnsafeMutableRawPointer
 }
 
@@ -14,6 +15,11 @@ private enum StatePiece {
   static let head = 64
   /// Arrays below this size share a piece, so that a step over many small tensors reads on.
   static let shared = 1 << 14
+
+  /// What an array takes: each begins at a multiple of 64.
+  static func bytes(_ type: Int32, _ tensor: Tensor) -> Int {
+    (SlotType.bytes(type, tensor) + 63) & ~63
+  }
 }
 
 extension Optimizer {
@@ -120,19 +126,23 @@ extension Optimizer {
   /// The arrays that there are stay where they are; new ones are allocated and started.
   private func makeState(_ new: Plan, _ heapOfTables: Heap) throws(RavineError) -> StateTables {
     var count = 0, arrays = 0, size = StatePiece.head
-    try eachSlot(new) { (i, _, _, bytes, kept) throws(RavineError) in
+    try eachSlot(new) { (i, _, _, type, kept) throws(RavineError) in
       count += 1
+      let bytes = StatePiece.bytes(type, tensors[i])
       if bytes == 0 || kept != nil || bytes > StatePiece.shared { return }
       arrays += 1
       size += bytes
     }
     let slots = try heapOfTables.zeros(UnsafeMutableRawPointer?.self, count)
     let owners = try heapOfTables.zeros(UnsafeMutableRawPointer?.self, count)
+    let types = try heapOfTables.zeros(Int32.self, count)
     let constants = try heapOfTables.allocate(tensors.count * new.constantsSize)
     let pool = arrays > 0 ? try piece(size, arrays) : nil
     var at = 0, used = StatePiece.head
-    try eachSlot(new) { (i, k, slot, bytes, kept) throws(RavineError) in
+    try eachSlot(new) { (i, k, slot, type, kept) throws(RavineError) in
       defer { at += 1 }
+      types[at] = type
+      let bytes = StatePiece.bytes(type, tensors[i])
       if bytes == 0 { return }
       if let kept {
         slots[at] = kept
@@ -147,25 +157,28 @@ extension Optimizer {
         slots[at] = pool.unsafelyUnwrapped + used
         used += bytes
       }
-      fill(slots[at].unsafelyUnwrapped, tensors[i], slot.start)
+      try fillState(slots[at].unsafelyUnwrapped, type, tensors[i], slot.start)
     }
-    return StateTables(slots: slots, owners: owners, constants: constants)
+    return StateTables(slots: slots, owners: owners, types: types, constants: constants)
   }
 
-  /// Each slot of each tensor: the bytes it needs, 0 for one that is not needed, and the array that
-  /// the tensor has for it already.
+  /// Each slot of each tensor: how it lies in memory, and the array that the tensor has for it already.
   private func eachSlot(
     _ new: Plan,
-    _ body: (Int, Int, GroupSlot, Int, UnsafeMutableRawPointer?) throws(RavineError) -> Void
+    _ body: (Int, Int, GroupSlot, Int32, UnsafeMutableRawPointer?) throws(RavineError) -> Void
   ) throws(RavineError) {
     for i in 0..<tensors.count where !tensors[i].removed {
       let group = new.groups[new.groupOf[i]], goesOn = continues(i, new)
       for (k, slot) in group.slots.enumerated() {
-        let kept = goesOn && slot.needed ? tensors[i].slots.unsafelyUnwrapped[k] : nil
+        let type = slot.type(tensors[i])
+        let kept = goesOn && type != SlotType.none ? tensors[i].slots.unsafelyUnwrapped[k] : nil
         if kept != nil, let old = plan?.groups[tensors[i].group].slots[k], old.start != slot.start {
           throw Plan.otherStart(try group.resolved.rule.declaration, slot)
         }
-        try body(i, k, slot, slot.needed ? tensors[i].padded * tensors[i].lane : 0, kept)
+        if kept != nil, let old = tensors[i].types?[k], old != type {
+          throw Plan.otherType(tensors[i], slot, old)
+        }
+        try body(i, k, slot, type, kept)
       }
     }
   }
@@ -174,18 +187,6 @@ extension Optimizer {
     let memory = try heap.allocate(size)
     memory.storeBytes(of: arrays, as: Int.self)
     return memory
-  }
-
-  private func fill(_ memory: UnsafeMutableRawPointer, _ tensor: Tensor, _ value: Double) {
-    if value == 0 {
-      memset(memory, 0, tensor.padded * tensor.lane)
-    } else if tensor.wide == 1 {
-      memory.bindMemory(to: Double.self, capacity: tensor.padded)
-        .initialize(repeating: value, count: tensor.padded)
-    } else {
-      memory.bindMemory(to: Float.self, capacity: tensor.padded)
-        .initialize(repeating: Float(value), count: tensor.padded)
-    }
   }
 
   /// Puts all in place, and frees what is no longer needed. Nothing here can fail.
@@ -200,6 +201,13 @@ extension Optimizer {
       tensors[i].group = new.groupOf[i]
       tensors[i].slots = tables.slots + at
       tensors[i].owners = tables.owners + at
+      tensors[i].types = tables.types + at
+      tensors[i].hash = tensors[i].nameHash
+      tensors[i].packed = false
+      for k in 0..<group.slots.count {
+        let type = tables.types[at + k]
+        if type != SlotType.none, type != tensors[i].laneType { tensors[i].packed = true }
+      }
       tensors[i].ownConstants = tables.constants + i * new.constantsSize
       tensors[i].firstBlock = firstBlock
       firstBlock += tensors[i].blocks

@@ -14,7 +14,9 @@ struct RowWork: BitwiseCopyable {
   var next: UnsafeMutablePointer<Int>
   var grads: UnsafeRawPointer
   var gradType: Int32
+  /// Slots that there is memory for, and those of the tensor in hand.
   var slots: Int
+  var used = 0
   var memory: UnsafeMutableRawPointer
 
   /// Elements that are gathered at a time: four arrays of Float fit a second-level cache many times.
@@ -114,10 +116,27 @@ struct RowWork: BitwiseCopyable {
     }
 
     private func moveState(gather: Bool) {
-      for k in 0..<rows.slots {
+      for k in 0..<rows.used {
         let array = tensor.slots.unsafelyUnwrapped[k]
         pointers[k] = array == nil ? nil : slot(k)
-        if let array { move(array, slot(k), tensor.lane, gather) }
+        guard let array else { continue }
+        let type = tensor.types.unsafelyUnwrapped[k]
+        move(array, slot(k), SlotType.size(type), gather)
+        if SlotType.quantized(type) { moveScales(array, slot(k), gather) }
+      }
+    }
+
+    /// Of rows that have whole groups.
+    private func moveScales(
+      _ array: UnsafeMutableRawPointer, _ here: UnsafeMutableRawPointer, _ gather: Bool
+    ) {
+      // Behind the codes of the whole tensor, and behind those of the run.
+      let scales = array + Int(tensor.shape[0]) * rows.length, own = here + (end - start)
+      let group = RAVINE_QUANTIZED
+      each { place, row, column, n in
+        let there = scales + (rows.rows[row] * rows.length + column) / group * 4
+        let mine = own + place / group * 4
+        memcpy(gather ? mine : there, gather ? there : mine, n / group * 4)
       }
     }
 

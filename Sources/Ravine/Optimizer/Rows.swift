@@ -121,6 +121,7 @@ extension Optimizer {
     let room = try room(plan, tensors[index], count, length)
     let found = room.index(rows, count), own = room.tensor
     room.work.pointee.length = length
+    room.work.pointee.used = plan.groups[tensors[index].group].slots.count
     room.work.pointee.grads = grads
     room.work.pointee.gradType = tensors[index].givenType
     own.pointee = tensors[index]
@@ -142,7 +143,7 @@ extension Optimizer {
     throws(RavineError) -> Rows
   {
     let elements = min(count, tensor.count / length) * length
-    let slots = plan.groupWork[tensor.group].slots
+    let slots = plan.groups[tensor.group].slots.count
     if let rows, rows.count >= count, rows.elements >= elements, rows.slots >= slots { return rows }
     // Twice as much, so that counts that vary settle.
     let new = try Rows.make(
@@ -190,6 +191,8 @@ extension Optimizer {
       )
     }
     if group.matrix { throw Plan.wholeMatrix(entry.declaration, tensor) }
+    let rows = tensor.rank > 0 ? Int(tensor.shape[0]) : 0
+    if rows > 0, tensor.count / rows % RAVINE_QUANTIZED != 0 { try checkCodes(plan, tensor) }
     for k in 0..<plan.before where plan.stageWork[k].units >= 0 {
       throw RavineError(
         RVN_ERR_UNSUPPORTED,
@@ -202,10 +205,21 @@ extension Optimizer {
         "\(try stageName(phase.stage, in: recipe.stages)) measures the whole update of '\(tensor.text)', which some of its rows do not tell: use it with rvn_optimizer_step"
       )
     }
-    for k in plan.before..<plan.stageCount where plan.stageWork[k].slots > 0 {
+    for k in plan.before..<plan.stageCount where plan.stageWork[k].slots > 0 && k != plan.storing {
       throw RavineError(
         RVN_ERR_UNSUPPORTED,
         "\(try stageName(k, in: recipe.stages)) follows all parameters at each step, and would lose rows of '\(tensor.text)' that a call does not name: use it with rvn_optimizer_step"
+      )
+    }
+  }
+
+  /// Codes of 8 bits are gathered with their scales.
+  private func checkCodes(_ plan: Plan, _ tensor: Tensor) throws(RavineError) {
+    for (k, slot) in plan.groups[tensor.group].slots.enumerated()
+    where SlotType.quantized(tensor.types?[k] ?? SlotType.none) {
+      throw RavineError(
+        RVN_ERR_UNSUPPORTED,
+        "'\(slot.name)' of '\(tensor.text)' has one scale for \(RAVINE_QUANTIZED) elements, which its rows share; give it moments=bf16 by a clause"
       )
     }
   }

@@ -10,7 +10,8 @@ extension Optimizer {
       throw .state("'\(tensor.text)' came after prepare: call rvn_optimizer_prepare, or step once")
     }
     var out: [(name: Text, slot: Int)] = []
-    for (k, slot) in plan.groups[tensor.group].slots.enumerated() where slot.needed {
+    for (k, slot) in plan.groups[tensor.group].slots.enumerated()
+    where slot.type(tensor) != SlotType.none {
       out.append((slot.name, k))
     }
     return out
@@ -31,18 +32,18 @@ extension Optimizer {
   public func read(
     _ index: Int, _ what: Text, _ type: Int32, _ out: UnsafeMutableRawPointer, _ count: Int
   ) throws(RavineError) {
-    guard let array = try state(index, what, type, count) else {
+    guard let slot = try state(index, what, type, count) else {
       var t = Double(tensors[index].t)
       try convert(&t, RVN_F64, out, type, 1)
       return
     }
-    try convert(array, tensors[index].laneType, out, type, count)
+    try convertState(slot.array, slot.type, tensors[index], reading: true, out, type)
   }
 
   public func write(
     _ index: Int, _ what: Text, _ type: Int32, _ source: UnsafeRawPointer, _ count: Int
   ) throws(RavineError) {
-    guard let array = try state(index, what, type, count) else {
+    guard let slot = try state(index, what, type, count) else {
       let t = element(source, type, 0)
       guard t >= 0, t < 0x1p53, t == t.rounded(.down) else {
         throw .argument("'step' of '\(tensors[index].text)' is \(t), not a whole number from 0")
@@ -50,20 +51,21 @@ extension Optimizer {
       tensors[index].t = UInt64(t)
       return
     }
-    try convert(source, type, array, tensors[index].laneType, count)
+    try convertState(
+      slot.array, slot.type, tensors[index], reading: false,
+      UnsafeMutableRawPointer(mutating: source), type)
   }
 
-  /// The array of a slot; nil for "step".
+  /// The array of a slot, and how it lies in memory; nil for "step".
   private func state(_ index: Int, _ what: Text, _ type: Int32, _ count: Int) throws(RavineError)
-    -> UnsafeMutableRawPointer?
+    -> (array: UnsafeMutableRawPointer, type: Int32)?
   {
     let slots = try slotNames(index), tensor = tensors[index]
-    guard let size = ElementType.size(type) else {
+    guard ElementType.size(type) != nil else {
       throw RavineError(
         RVN_ERR_TYPE,
         "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
     }
-    _ = size
     let step = what == "step"
     let found = slots.first { $0.name == what }
     guard step || found != nil else {
@@ -80,7 +82,13 @@ extension Optimizer {
         "count is \(UInt(bitPattern: count)), but '\(what)' of '\(tensor.text)' has \(wanted) elements"
       )
     }
-    return found.map { tensor.slots.unsafelyUnwrapped[$0.slot].unsafelyUnwrapped }
+    guard let found else { return nil }
+    // Without elements it has no array.
+    let nothing = UnsafeMutableRawPointer(bitPattern: 64).unsafelyUnwrapped
+    return (
+      tensor.slots.unsafelyUnwrapped[found.slot] ?? nothing,
+      tensor.types.unsafelyUnwrapped[found.slot]
+    )
   }
 }
 

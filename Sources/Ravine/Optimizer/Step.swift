@@ -170,6 +170,8 @@ extension Optimizer {
     work.pointee.reporting = reporting
     work.pointee.step = step
     work.pointee.call = accumulated
+    work.pointee.storing = plan.storing.map { plan.facts($0).storing } ?? .plain
+    work.pointee.storingStage = plan.storing ?? -1
     for u in 0..<plan.unitStages * tensors.count {
       work.pointee.units[u].clear(tensors[u % tensors.count])
     }

@@ -35,6 +35,12 @@ struct Tensor: BitwiseCopyable {
   var drawn = 0
   /// One array for each slot of the rule; nil where the recipe does not need it.
   var slots: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+  /// How each of these arrays lies in memory (see SlotType).
+  var types: UnsafeMutablePointer<Int32>?
+  /// Whether one of them does not lie there as the arithmetic has it.
+  var packed = false
+  /// Of its name: what its random numbers depend on.
+  var hash: UInt64 = 0
   /// The pieces of memory that these arrays lie in.
   var owners: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
   /// Updates applied so far.
@@ -58,6 +64,7 @@ struct Tensor: BitwiseCopyable {
     return tensor
   }
 
+  var nameHash: UInt64 { NameIndex.hash(UnsafeBufferPointer(start: name, count: nameCount)) }
   var text: Text { Text(name, count: nameCount) }
   /// 1 where the arithmetic is in Double, else 0.
   var wide: Int { type == RVN_F64 ? 1 : 0 }
@@ -66,11 +73,16 @@ struct Tensor: BitwiseCopyable {
   var laneType: Int32 { wide == 1 ? RVN_F64 : RVN_F32 }
   /// Bytes of an element of the arithmetic.
   var lane: Int { wide == 1 ? 8 : 4 }
+  /// Whether it has 16 bits for an element, which the arithmetic is rounded to.
+  var half: Bool { type == RVN_BF16 || type == RVN_F16 }
   /// State arrays are padded to whole groups of lanes.
   var padded: Int { (count + 15) & ~15 }
 }
 
 enum ElementType {
+  /// Of checkpoints only.
+  static let byte: Int32 = 5
+
   static func size(_ type: Int32) -> Int? {
     switch type {
     case RVN_F32: 4
@@ -86,6 +98,7 @@ enum ElementType {
     case RVN_F64: "F64"
     case RVN_BF16: "BF16"
     case RVN_F16: "F16"
+    case byte: "U8"
     default: "?"
     }
   }

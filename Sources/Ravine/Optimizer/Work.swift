@@ -1,5 +1,6 @@
 import CRavine
 import CShims
+import Kernels
 
 /// A stage of the chain, as the engine sees it.
 struct StageWork: BitwiseCopyable {
@@ -141,6 +142,9 @@ struct Work: BitwiseCopyable {
   /// What random numbers are drawn for: the step, and the call of it.
   var step: UInt64 = 0
   var call: UInt64 = 0
+  /// How parameters of 16 bits are stored, and the stage that says so.
+  var storing = Storing.plain
+  var storingStage = 0
   /// Whether any stage changes lanes.
   var transforming: Bool
   /// What the host's rules and stages failed with.
@@ -162,8 +166,8 @@ struct Work: BitwiseCopyable {
 struct Scratch {
   static let block = RAVINE_BLOCK * 8
   static let size = 4 * block + 1024
-  /// With copies of the state, for updates that are not stored.
-  static let settlingSize = size + RAVINE_MAX_SLOTS * block
+  /// With copies of the state: for updates that are not stored, and for state that is packed.
+  static let settlingSize = size + (RAVINE_MAX_SLOTS + 1) * block
 
   let worker: Int
   let base: UnsafeMutableRawPointer
@@ -185,6 +189,11 @@ struct Scratch {
   }
   var masks: UnsafeMutablePointer<Int> {
     (base + 4 * Scratch.block + 512).assumingMemoryBound(to: Int.self)
+  }
+  /// Random bits for a block.
+  var bits: UnsafeMutableRawPointer { copy(RAVINE_MAX_SLOTS) }
+  func floats(_ p: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
+    p.assumingMemoryBound(to: Float.self)
   }
   /// A block of the state of slot k.
   func copy(_ k: Int) -> UnsafeMutableRawPointer { base + Scratch.size + k * Scratch.block }

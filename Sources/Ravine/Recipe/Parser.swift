@@ -120,10 +120,25 @@ struct Parser {
         )
       }
       try checkAlone(element, behind: stages, place)
+      try checkStoring(element, beside: stages, place)
       stages.append(element)
     } while lexer.take("|")
     guard let rule else { throw try withoutRule(stages[stages.count - 1]) }
     return Recipe(stages: stages, before: before, rule: rule, clauses: [])
+  }
+
+  @inline(never)
+  private func checkStoring(_ element: Element, beside stages: [Element], _ place: Int)
+    throws(RavineError)
+  {
+    if try facts(of: element).storing == .plain { return }
+    for other in stages {
+      if try facts(of: other).storing == .plain { continue }
+      throw lexer.error(
+        place,
+        "\(try element.declaration.name) is a second way to store parameters"
+      )
+    }
   }
 
   /// The complaint about a chain that ends in a stage.
