@@ -13,7 +13,8 @@ static float data[TENSORS][N], grads[TENSORS][N], canary[N];
 static char names[TENSORS][256], text[1 << 17], path[64], other_path[64];
 static const char *recipe =
     "finite_guard | clip_value(3) | clip_norm(cosine(5, steps=9)) | adamw(warmup(multistep(0.1, "
-    "at=(2, 3)), steps=2)); *0: lr=x0.5, clip_value.max=2; *1*, @rank=7?: lamb(0.1); *2: frozen";
+    "at=(2, 3)), steps=2), moments=8bit) | master; *0: lr=x0.5, clip_value.max=2; *1*, @rank=7?: "
+    "lamb(0.1, moments=bf16); *2: frozen";
 
 typedef struct sight {
   float data[TENSORS][N], m[N];

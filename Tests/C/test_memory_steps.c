@@ -71,6 +71,7 @@ int main(void) {
   quiet("adamw(exponential(1, factor=0.5), beta1=multistep(0.9, at=(2, 3)))", 1);
   quiet("clip_value(step(1, every=2)) | clip_norm(cosine(1, 9)) | sgd(1)", 1);
   quiet("finite_guard | clip_norm(1) | adamw(1e-3); large: sgd(1)", 4);
+  quiet("adam(1e-3, moments=8bit); t1: moments=bf16", 4);
   quiet("clip_norm(1) | lamb(1e-3)", 2);
   rvn_shutdown();
   return finish();

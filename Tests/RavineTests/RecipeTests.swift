@@ -7,8 +7,8 @@ import Testing
 /// Recipes: text to canonical text, clauses, and any recipe there and back.
 struct RecipeTests {
   private static let sgd =
-    "sgd(lr=0.001, momentum=0, dampening=0, nesterov=0, weight_decay=0, decay=coupled)"
-  private static let lion = "lion(lr=0.0001, beta1=0.9, beta2=0.99, weight_decay=0)"
+    "sgd(lr=0.001, momentum=0, dampening=0, nesterov=0, weight_decay=0, decay=coupled, moments=full)"
+  private static let lion = "lion(lr=0.0001, beta1=0.9, beta2=0.99, weight_decay=0, moments=full)"
 
   static let forms: [(text: String, canonical: String)] = [
     ("sgd", sgd), ("sgd()", sgd), (" \t\nsgd ( ) # plain", sgd), ("sgd;", sgd),
@@ -184,7 +184,7 @@ struct RecipeTests {
   }
 
   private func lion(_ lr: String, _ decay: String = "0") -> String {
-    "lion(lr=\(lr), beta1=0.9, beta2=0.99, weight_decay=\(decay))"
+    "lion(lr=\(lr), beta1=0.9, beta2=0.99, weight_decay=\(decay), moments=full)"
   }
 
   @Test func theLastClauseWinsForEachArgument() throws {

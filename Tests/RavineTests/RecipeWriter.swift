@@ -19,7 +19,7 @@ struct RecipeWriter {
       // Where it belongs depends on its arguments, which may not go together.
       if parses((before + ["\(text) | sgd"]).joined(separator: "|")) {
         before.append(text)
-      } else if parses("sgd | \(text)") {
+      } else if parses((["sgd"] + behind + [text]).joined(separator: "|")) {
         behind.append(text)
       } else {
         continue

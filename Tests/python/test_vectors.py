@@ -6,6 +6,7 @@ also describes the format. A new file, or a new case in one, is found without a 
   Float64   the whole trajectory, to 1e-12 of the largest parameter of the tensor at that step
   Float32   each step alone, from the reference's own parameters and state, to 4 ulp of
             max(|p|, |update|), element by element
+  16 bits   the whole trajectory, bit for bit: the rates are such that the references round alike
   schedules each value, to 1e-12 of itself
   initial   what is not drawn, exactly; of what is, moments, ends and singular values
 """
@@ -13,13 +14,14 @@ also describes the format. A new file, or a new case in one, is found without a 
 import json
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 import ravine as rv
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
 FILES = {path.stem: json.loads(path.read_text()) for path in sorted(REFERENCE.glob("*.json"))}
-DTYPES = {"f64": np.float64, "f32": np.float32}
+DTYPES = {"f64": np.float64, "f32": np.float32, "bf16": ml_dtypes.bfloat16, "f16": np.float16}
 RELATIVE = 1e-12
 ULPS = 4
 
@@ -154,6 +156,22 @@ def test_float32_step(case):
             skip = near.get((step, name), [])
             wrong = complain(case, step, name, at, picked(params[name], at), theirs, allowed, skip)
             assert not wrong, wrong
+
+
+@pytest.mark.parametrize("case", cases("bf16") + cases("f16"))
+def test_stored_in_16_bits(case):
+    opt, params = start(case)
+    for step, gradients in enumerate(case["gradients"]):
+        advance(opt, case, gradients)
+        for name, spec in case["params"][step].items():
+            at, theirs = recorded(spec, case)
+            np.testing.assert_array_equal(picked(params[name], at), theirs, f"step {step}, {name}")
+        for name, state in (case["state"][step] or {}).items():
+            assert set(slots(opt, name)) == set(state), f"{case['recipe']}: slots of {name}"
+            for slot, spec in state.items():
+                at, theirs = recorded(spec, {"dtype": "f32"})
+                ours = picked(slots(opt, name)[slot], at)
+                np.testing.assert_array_equal(ours, theirs, f"step {step}, {name}.{slot}")
 
 
 def reacting(schedule, metrics):

@@ -6,7 +6,7 @@ Run by hand when a rule is added, never by CI. Made with Python 3.11.7 and
 
     torch 2.15.0   jax 0.10.2   jaxlib 0.10.2   optax 0.2.8   numpy 2.4.6
     keras 3.15.1   transformers 5.23.0   timm 1.0.31 with torchvision 0.29.2   pytorch_optimizer 4.1.0
-    prodigyopt 1.1.2
+    prodigyopt 1.1.2   torch-optimi 0.3.3
     deepspeed 0.19.8   (warmup alone; DS_BUILD_OPS=0 pip install --no-deps deepspeed)
 
 To add a rule, stage or schedule: add one function under @vectors("its catalog name", source).
@@ -25,7 +25,7 @@ How the references are run, so that the same bytes come out on another machine:
 Format of a rule's or stage's file:
 
     {"name", "kind": "rule" | "stage", "source", "cases": [{
-       "title", "recipe", "dtype": "f64" | "f32", "source",
+       "title", "recipe", "dtype": "f64" | "f32" | "bf16" | "f16", "source",
        "tensors":   {"w": [3, 5]},                           shapes
        "start":     {"w": array},
        "gradients": [{"w": array}, ...]                      one entry per step; a tensor that is
@@ -245,6 +245,7 @@ def decaying(t):
 # ---- running a reference -----------------------------------------------------------------------
 
 DTYPES = {"f64": (np.float64, torch.float64), "f32": (np.float32, torch.float32)}
+HALVES_OF = {"bf16": torch.bfloat16, "f16": torch.float16}
 
 
 class Torch:
@@ -328,6 +329,95 @@ class Torch:
         return params, states
 
 
+class Stored:
+    """torch.optim.SGD on Float32, and parameters of 16 bits as `store` keeps them: it takes their name,
+    what they became in Float32 and the step, and returns what is stored. With `master` the Float32
+    parameters go on by themselves. The rate is a power of two: no product is rounded before the sum,
+    so that every bit is known."""
+
+    def __init__(self, rate, store, master, source):
+        self.rate, self.store, self.master, self.source = rate, store, master, source
+
+    def run(self, inputs, dtype):
+        stored, exact = {}, {}
+        for name, spec in inputs.start.items():
+            stored[name] = torch.tensor(expand(spec)).float().to(HALVES_OF[dtype])
+            exact[name] = stored[name].float()
+        params, states = [], []
+        for step, gradients in enumerate(inputs.gradients, 1):
+            for name, spec in gradients.items():
+                start = exact[name] if self.master else stored[name].float()
+                p = torch.nn.Parameter(start.clone())
+                p.grad = torch.tensor(expand(spec)).float().to(HALVES_OF[dtype]).float()
+                torch.optim.SGD([p], lr=self.rate, foreach=False).step()
+                exact[name] = p.detach()
+                stored[name] = self.store(name, exact[name], step).to(HALVES_OF[dtype])
+            params.append({n: p.float().numpy() for n, p in stored.items()})
+            kept = {"master": None} if self.master else {}
+            states.append({n: {s: exact[n].numpy().copy() for s in kept} for n in stored})
+        return params, states
+
+
+class Optimi:
+    """optimi.SGD with kahan_sum on parameters of 16 bits."""
+
+    def __init__(self, rate):
+        self.rate, self.source = rate, f"torch-optimi {version('torch-optimi')}, kahan_sum"
+
+    def run(self, inputs, dtype):
+        import optimi
+
+        def tensor(spec):
+            return torch.tensor(expand(spec)).float().to(HALVES_OF[dtype])
+
+        tensors = {n: torch.nn.Parameter(tensor(spec)) for n, spec in inputs.start.items()}
+        optimizer = optimi.SGD(
+            tensors.values(), lr=self.rate, kahan_sum=True, foreach=False, triton=False
+        )
+        params, states = [], []
+        for gradients in inputs.gradients:
+            for name, p in tensors.items():
+                p.grad = tensor(gradients[name]) if name in gradients else None
+            optimizer.step()
+            params.append({n: p.detach().float().numpy() for n, p in tensors.items()})
+            kept = {n: optimizer.state[p]["kahan_comp"] for n, p in tensors.items()}
+            states.append({n: {"compensation": c.float().numpy()} for n, c in kept.items()})
+        return params, states
+
+
+def philox(key, low, high):
+    """Philox4x32-10 (Salmon et al. 2011): the four words at counters low + 2^64 high."""
+    mask, low = 0xFFFFFFFF, np.asarray(low, np.uint64)
+    c0, c1 = low & np.uint64(mask), low >> np.uint64(32)
+    c2, c3 = (np.full_like(c0, word) for word in (high & mask, high >> 32))
+    k0, k1 = key & mask, key >> 32
+    for _ in range(10):
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0 = (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0)
+        c2 = (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1)
+        c1, c3 = p1 & np.uint64(mask), p0 & np.uint64(mask)
+        k0, k1 = (k0 + 0x9E3779B9) & mask, (k1 + 0xBB67AE85) & mask
+    return c0, c1, c2, c3
+
+
+def child(key, low):
+    words = philox(key, [low], 0)
+    return int(words[0][0]) | int(words[1][0]) << 32
+
+
+def random_bits(seed, name, count, step):
+    """The 16 random bits of each element of a tensor in a step of stochastic_rounding."""
+    purpose, hashed = 7, 0xCBF29CE484222325
+    for byte in name.encode():
+        hashed = (hashed ^ byte) * 0x100000001B3 % 2**64  # as NameIndex.hash
+    key = child(child(seed, purpose), hashed)
+    e = np.arange(count, dtype=np.uint64)
+    counter = e // np.uint64(128) * np.uint64(16) + e % np.uint64(16)
+    place = e % np.uint64(128) // np.uint64(16)
+    word = np.choose((place % np.uint64(4)).astype(int), philox(key, counter, step))
+    return (word >> (place // np.uint64(4) * np.uint64(16))) & np.uint64(0xFFFF)
+
+
 def timm_module(name):
     """A module of timm, which takes long to import."""
     return importlib.import_module(f"timm.{name}")
@@ -399,7 +489,7 @@ def case(title, recipe, reference, inputs, dtype, source=None, jump=None):
     # after the last step shows that the slots mean the same.
     out["state"] = [
         {n: {s: result(x) for s, x in slots.items()} for n, slots in step.items()}
-        if any(step.values()) and (dtype == "f32" or i == len(states) - 1)
+        if any(step.values()) and (dtype != "f64" or i == len(states) - 1)
         else None
         for i, step in enumerate(states)
     ]
@@ -1378,6 +1468,70 @@ def swa():
         f64("late, every third", "sgd(0.1) | swa(start=2, every=3)", ref(2, 3), few()),
         f32("every step", "sgd(0.1) | swa", ref(0, 1), few(8)),
         f64("more than a block", "sgd(0.1) | swa(1)", ref(1, 1), blocks()),
+    ]
+
+
+SMALL = 2.0**-9  # a rate that most of the bits of a small update are lost at
+
+
+def unrounded(recipe):
+    """Float32 and Float64 are stored as they are."""
+    plain = Torch(torch.optim.SGD, lr=0.1)
+    title = "stored as it is"
+    return [f64(title, recipe, plain, few(4)), f32(title, recipe, plain, blocks(1))]
+
+
+@vectors("master", f"torch.optim.SGD on Float32, rounded by Tensor.to, {TORCH}", kind="stage")
+def master():
+    recipe = f"sgd({SMALL}) | master"
+    reference = Stored(SMALL, lambda name, x, step: x, True, f"torch.optim.SGD, {TORCH}")
+    return [
+        *unrounded("sgd(0.1) | master"),
+        case("small steps, bf16", recipe, reference, few(8), "bf16"),
+        case("small steps, f16", recipe, reference, few(8), "f16"),
+        case("more than a block", recipe, reference, blocks(3), "bf16"),
+    ]
+
+
+@vectors("kahan", f"torch-optimi {version('torch-optimi')}: optimi.SGD(kahan_sum=True)", kind="stage")
+def kahan():
+    def steps(count=12):
+        """Such that optimi, which rounds after each operation, loses nothing but what it keeps."""
+        i = Inputs().add("w", [4], [1.0, -1.5, 1.75, 1.0], [[1.0, 1.0, -2.0, 3.0]] * count)
+        return i.add("s", [], [-1.25], [[(-1.0) ** (t // 5)] for t in range(count)])
+
+    rate = {"bf16": 2.0**-10, "f16": 2.0**-13}
+    return [
+        *unrounded("sgd(0.1) | kahan"),
+        *(
+            case(f"small steps, {d}", f"sgd({rate[d]}) | kahan", Optimi(rate[d]), steps(), d)
+            for d in rate
+        ),
+    ]
+
+
+@vectors(
+    "stochastic_rounding",
+    f"torch.optim.SGD, {TORCH}; the random bits from Philox4x32-10, written again in numpy",
+    kind="stage",
+)
+def stochastic_rounding():
+    def ref(seed, drop):
+        def store(name, x, step):
+            """Adds random bits below the last one that is kept, and cuts off. All numbers are normal."""
+            random = random_bits(seed, name, x.numel(), step).astype(np.uint32)
+            bits = x.numpy().ravel().view(np.uint32) + (random >> np.uint32(16 - drop))
+            cut = bits >> np.uint32(drop) << np.uint32(drop)
+            return torch.tensor(cut.view(np.float32))
+
+        return Stored(SMALL, store, False, f"torch.optim.SGD, {TORCH}, and numpy")
+
+    recipe, seeded = f"sgd({SMALL}) | stochastic_rounding", "stochastic_rounding(seed=12345678901)"
+    return [
+        *unrounded("sgd(0.1) | stochastic_rounding"),
+        case("bf16", recipe, ref(0, 16), blocks(3), "bf16"),
+        case("bf16, another seed", f"sgd({SMALL}) | {seeded}", ref(12345678901, 16), blocks(2), "bf16"),
+        case("f16", recipe, ref(0, 13), blocks(3), "f16"),
     ]
 
 
