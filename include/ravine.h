@@ -743,6 +743,97 @@ typedef struct rvn_statistics {
 rvn_status rvn_monitor_statistics(rvn_monitor *monitor, const char *name, int32_t kind,
                                   rvn_statistics *out);
 
+/* Attaches the monitor to an optimizer: from then on each call that updates (rvn_optimizer_step, _flush,
+ * _step_rows, _end_step with what _step_tensor did) tells the monitor about gradients, weights and
+ * updates, and ends its step; the loss is that of rvn_step_input:
+ *
+ *     rvn_monitor_attach(m, opt);
+ *     for (...) {
+ *       input.loss = loss, input.has_loss = 1;
+ *       rvn_optimizer_step(opt, &input, &report);
+ *     }
+ *     rvn_monitor_report(m, text, sizeof text, NULL);
+ *
+ * Parameters and state keep their bytes: it looks at the same updates. What only the host knows, such
+ * as activations, it records before the call; what it records itself of a tensor (or its loss) stands in
+ * that step, and is not measured again. A call that only accumulates is a part of the step that comes
+ * with a later one; the losses of the calls are averaged. One that a guard skips is a step, without an
+ * update. Steps of a range test are left out. rvn_monitor_end_step need not be called.
+ *
+ * In every step: norms before and after clipping, of the update, what is not finite with its place, and
+ * how much clipping acts; the budget is 10 % of a step on arrays that no cache holds. In steps 1, 17,
+ * 33...: the histogram of each gradient, its largest element, zeros and subnormals, and what
+ * rvn_tensor_health has; the budget is 15 %, averaged. Besides, each step costs some microseconds, and
+ * some for each tensor: small models feel that (benchmarks/monitor.c measures all of it). With
+ * rvn_monitor_set "attached.every" is another distance than 16 (1: all that in every step), and "attached.cosines" 1 the cosine of gradients with those of the step before in every step, not
+ * only behind a sampled one (it goes by 512 elements of a tensor: 8 bytes for each and as many for the
+ * one before, which are there in any case).
+ * Memory: a quarter of a byte for each parameter, about 10 KB for each tensor, 5 bytes for each element
+ * of vectors of up to 65,536. It is had here, if the optimizer is prepared, or by its next step (which
+ * fails with MEMORY, before anything changes); other steps allocate nothing more.
+ *
+ * Tensors are placed by depth in the order in which they were added: those whose names are alike up to
+ * the last dot are of one layer; without a dot, vectors are of the layer of the matrix before them. Where
+ * that is not so, say it with rvn_monitor_set_depth.
+ *
+ * Either of the two may be destroyed first; the other goes on. The monitor keeps what it saw, and may
+ * then be attached to another optimizer. While attached, the two are one as to threads: a call with one
+ * must not run beside a call with the other. Checkpoints hold nothing of a monitor.
+ * Errors: ARGUMENT (NULL), STATE (one of them is attached already; a step in parts is open; detach: it is
+ * not attached), MEMORY. */
+rvn_status rvn_monitor_attach(rvn_monitor *monitor, rvn_optimizer *opt);
+rvn_status rvn_monitor_detach(rvn_monitor *monitor);
+
+/* Which layer the arrays of a name belong to, counted from the input, 0 to 1,000,000; -1: none that is
+ * known. Before or after they are seen. Errors: ARGUMENT (NULL, depth), NAME (malformed), MEMORY. */
+rvn_status rvn_monitor_set_depth(rvn_monitor *monitor, const char *name, int64_t depth);
+
+/* The last step of the optimizer that a monitor is or was attached to, and how many there were. Norms
+ * are over all tensors with a gradient, of what is finite; sums in 64-bit floats, but for norm1, whose
+ * terms are added by fours before. */
+typedef struct rvn_step_health {
+  size_t struct_size;   /* = sizeof(rvn_step_health), set by the caller */
+  uint64_t step;        /* of the monitor */
+  uint64_t updates;     /* steps so far that updated; of them */
+  uint64_t sampled;     /* those that were looked at closely, */
+  uint64_t clipped;     /* and those in which clipping made the gradient smaller */
+  uint64_t guarded;     /* calls that a guard skipped */
+  uint64_t accumulated; /* calls that only accumulated */
+  double grad_norm1, grad_norm2, grad_norm_inf; /* before any stage but unscale and accumulate */
+  double clipped_norm1, clipped_norm2, clipped_norm_inf; /* as the rule received it; 0 if skipped */
+  double clip_scale;    /* factor of the clipping stages: as they say, or by the norm for those that
+                           change elements one by one; 1: they did not act */
+  double update_norm;   /* 0 if skipped */
+  uint64_t nonfinite;   /* elements that are NaN or infinite */
+  int64_t nonfinite_index; /* the first of them in its tensor, which the report names; -1: none */
+} rvn_step_health;
+
+/* Fills *out. Errors: ARGUMENT (NULL, struct_size), STATE (the monitor never was attached, or there was
+ * no step yet). */
+rvn_status rvn_monitor_step(rvn_monitor *monitor, rvn_step_health *out);
+
+/* What the last sampled step says of a tensor; NaN where its rule does not tell it. Of its gradient
+ * rvn_monitor_statistics has the rest, of the same step and without mean and smallest, which are NaN. */
+typedef struct rvn_tensor_health {
+  size_t struct_size;     /* = sizeof(rvn_tensor_health), set by the caller */
+  uint64_t step;          /* of the monitor */
+  int64_t depth;          /* -1: none is known */
+  double weight_norm;     /* 2-norm before the step */
+  double update_norm;
+  double ratio;           /* root mean square of the update over that of the weights (1e-3 at least) */
+  double swallowed;       /* share of the update's 1-norm in elements that rounding left as they were:
+                             as computed for 16-bit types; for others, where it cannot be seen, 2^-25
+                             (2^-54) of the weight where there is a gradient */
+  double eps_dominated;   /* share of the elements that have had a gradient where eps is larger than the
+                             root of v */
+  double signal_to_noise; /* |m|^2 / (sum v - |m|^2), bias taken out, over the tensor: the mean of
+                             gradients over their variance */
+  double cosine;          /* of the gradient and the update: 1 for plain descent */
+} rvn_tensor_health;
+
+/* Fills *out. Errors: ARGUMENT (NULL, struct_size), NAME (no such tensor was sampled). */
+rvn_status rvn_monitor_tensor(rvn_monitor *monitor, const char *name, rvn_tensor_health *out);
+
 /* NULL is fine. */
 void rvn_monitor_destroy(rvn_monitor *monitor);
 

@@ -126,5 +126,77 @@ public func rvn_monitor_statistics(
   }
 }
 
+@_cdecl("rvn_monitor_attach") @implementation
+public func rvn_monitor_attach(_ monitor: OpaquePointer?, _ opt: OpaquePointer?) -> rvn_status {
+  var found: Optimizer?
+  let status = with(opt) { (optimizer) throws(RavineError) in found = optimizer }
+  guard let optimizer = found else { return status }
+  return with(monitor) { (monitor) throws(RavineError) in try monitor.attach(to: optimizer) }
+}
+
+@_cdecl("rvn_monitor_detach") @implementation
+public func rvn_monitor_detach(_ monitor: OpaquePointer?) -> rvn_status {
+  with(monitor) { (monitor) throws(RavineError) in try monitor.detach() }
+}
+
+@_cdecl("rvn_monitor_set_depth") @implementation
+public func rvn_monitor_set_depth(
+  _ monitor: OpaquePointer?, _ name: UnsafePointer<CChar>?, _ depth: Int64
+) -> rvn_status {
+  with(monitor) { (monitor) throws(RavineError) in
+    try monitor.setDepth(Text(try bytes(name, "name")), depth)
+  }
+}
+
+@_cdecl("rvn_monitor_step") @implementation
+public func rvn_monitor_step(
+  _ monitor: OpaquePointer?, _ out: UnsafeMutablePointer<rvn_step_health>?
+) -> rvn_status {
+  with(monitor) { (monitor) throws(RavineError) in
+    guard let out else { throw null("out") }
+    try check(
+      out.pointee.struct_size, "rvn_step_health", least: MemoryLayout<rvn_step_health>.size)
+    let w = try monitor.lastStep(), s = w.last
+    out.pointee.step = w.step
+    out.pointee.updates = w.updates
+    out.pointee.sampled = w.sampled
+    out.pointee.clipped = w.clipped
+    out.pointee.guarded = w.guarded
+    out.pointee.accumulated = w.accumulated
+    out.pointee.grad_norm1 = s.gradient.absolutes
+    out.pointee.grad_norm2 = s.gradient.norm2
+    out.pointee.grad_norm_inf = s.gradient.largest
+    out.pointee.clipped_norm1 = s.rule.absolutes
+    out.pointee.clipped_norm2 = s.rule.norm2
+    out.pointee.clipped_norm_inf = s.rule.largest
+    out.pointee.clip_scale = s.clipScale
+    out.pointee.update_norm = s.update.squareRoot()
+    out.pointee.nonfinite = UInt64(s.nonfinite)
+    out.pointee.nonfinite_index = Int64(s.badIndex)
+  }
+}
+
+@_cdecl("rvn_monitor_tensor") @implementation
+public func rvn_monitor_tensor(
+  _ monitor: OpaquePointer?, _ name: UnsafePointer<CChar>?,
+  _ out: UnsafeMutablePointer<rvn_tensor_health>?
+) -> rvn_status {
+  with(monitor) { (monitor) throws(RavineError) in
+    guard let out else { throw null("out") }
+    try check(
+      out.pointee.struct_size, "rvn_tensor_health", least: MemoryLayout<rvn_tensor_health>.size)
+    let (depth, h) = try monitor.health(of: Text(try bytes(name, "name")))
+    out.pointee.step = h.step
+    out.pointee.depth = depth
+    out.pointee.weight_norm = h.weightNorm
+    out.pointee.update_norm = h.updateNorm
+    out.pointee.ratio = h.ratio
+    out.pointee.swallowed = h.swallowed
+    out.pointee.eps_dominated = h.epsDominated
+    out.pointee.signal_to_noise = h.signalToNoise
+    out.pointee.cosine = h.cosine
+  }
+}
+
 @_cdecl("rvn_monitor_destroy") @implementation
 public func rvn_monitor_destroy(_ monitor: OpaquePointer?) { destroy(Monitor.self, monitor) }

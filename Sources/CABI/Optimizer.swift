@@ -100,19 +100,20 @@ public func rvn_optimizer_step(
 ) -> rvn_status {
   with(opt) { (optimizer) throws(RavineError) in
     try check(report)
-    var grads: UnsafeBufferPointer<UnsafeRawPointer?>?
+    var grads: UnsafeBufferPointer<UnsafeRawPointer?>?, loss: Double?
     if let input {
       let i = input.pointee
       try check(i.struct_size, "rvn_step_input", least: MemoryLayout<rvn_step_input>.size)
       try check(i.has_loss, "rvn_step_input.has_loss", flag: true)
       try check(i.reserved, "rvn_step_input.reserved")
+      if i.has_loss == 1 { loss = i.loss }
       if let given = i.grads {
         grads = UnsafeBufferPointer(start: given, count: i.grad_count < 0 ? 0 : i.grad_count)
       } else if i.grad_count != 0 {
         throw RavineError(RVN_ERR_ARGUMENT, "grads is NULL, but grad_count is \(i.grad_count)")
       }
     }
-    tell(try optimizer.step(grads, reporting: report != nil), report)
+    tell(try optimizer.step(grads, reporting: report != nil, loss: loss), report)
   }
 }
 

@@ -34,13 +34,17 @@ public final class Declaration: Sendable {
   public let measures: [StaticText]
   /// The rank that a tensor must have at least.
   public let leastRank: Int
+  /// Of a rule: whether the size of a step does not depend on that of the gradient; nil: not said.
+  public let normalizes: Bool?
+  /// Of a rule: what its state tells of the gradients.
+  public let moments: Moments?
 
   @inline(never)
   public init(
     _ kind: Kind, _ name: StaticText, _ summary: StaticText, formula: StaticText,
     reference: StaticText, difference: StaticText, example: StaticText = "",
     parameters: [Parameter], slots: [Slot] = [], scalars: [Slot] = [], measures: [StaticText] = [],
-    leastRank: Int = 0
+    leastRank: Int = 0, normalizes: Bool? = nil, moments: Moments? = nil
   ) {
     self.kind = kind
     self.name = name
@@ -49,12 +53,43 @@ public final class Declaration: Sendable {
     self.reference = reference
     self.difference = difference
     self.example = example
-    let moments = kind == .rule && slots.contains { $0.kind == .signed || $0.kind == .positive }
-    self.parameters = parameters + (moments ? [.moments] : [])
+    let packs = kind == .rule && slots.contains { $0.kind == .signed || $0.kind == .positive }
+    self.parameters = parameters + (packs ? [.moments] : [])
     self.slots = slots
     self.scalars = scalars
     self.measures = measures
     self.leastRank = leastRank
+    self.normalizes = normalizes
+    self.moments = moments
+  }
+}
+
+/// Which slots of a rule hold the mean of gradients and that of their squares, and which parameters
+/// belong to them; nil: there is none. A monitor reads the noise of gradients from them, and where eps
+/// takes over.
+public struct Moments: Sendable {
+  public let mean, square: StaticText?
+  /// The parameters whose powers take the bias of the start out: 1 - beta^t.
+  public let meanDecay, squareDecay: StaticText?
+  /// The parameter that is added to the root of the square, or below the root where the parameter
+  /// `inside` is not 0.
+  public let eps, inside: StaticText?
+
+  public init(
+    mean: StaticText? = nil, square: StaticText, meanDecay: StaticText? = nil,
+    squareDecay: StaticText? = nil, eps: StaticText? = nil, inside: StaticText? = nil
+  ) {
+    self.mean = mean
+    self.square = square
+    self.meanDecay = meanDecay
+    self.squareDecay = squareDecay
+    self.eps = eps
+    self.inside = inside
+  }
+
+  /// Of Adam and its kin.
+  public static var adam: Moments {
+    Moments(mean: "m", square: "v", meanDecay: "beta1", squareDecay: "beta2", eps: "eps")
   }
 }
 
@@ -242,13 +277,15 @@ public struct StageFacts: Sendable {
   public let storing: Storing
   /// What it divides each tensor into, where it changes the gradient by what it measures of units.
   public let units: Units?
+  /// Whether it is there to make large gradients smaller: a monitor tells how often it does.
+  public let clips: Bool
 
   public init(
     measures: Measurement? = nil, scales: Bool = false, transforms: Bool = false,
     factor: Double = 1, prepares: Bool = false, accumulates: Double = 0, averages: Bool = false,
     reads: Bool = false, seed: Double? = nil, follows: Bool = false, settles: Bool = false,
     perturbs: Bool = false, limit: Double = .infinity, conflict: StaticText? = nil,
-    storing: Storing = .plain, units: Units? = nil
+    storing: Storing = .plain, units: Units? = nil, clips: Bool = false
   ) {
     self.measures = measures
     self.scales = scales
@@ -266,6 +303,7 @@ public struct StageFacts: Sendable {
     self.conflict = conflict
     self.storing = storing
     self.units = units
+    self.clips = clips
   }
 }
 

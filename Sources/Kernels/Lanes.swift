@@ -23,6 +23,12 @@ public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
   static func splice(_ x: Lanes, first valid: Int, then y: Lanes) -> Lanes
   /// Hands over the lanes as Doubles, eight at a time.
   static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void)
+  /// The magnitudes.
+  static func magnitudes(_ x: Lanes) -> Lanes
+  /// The larger of each pair of magnitudes; a NaN is larger than all.
+  static func larger(_ a: Lanes, _ b: Lanes) -> Lanes
+  /// Eight of them in memory, as Doubles.
+  static func eight(_ p: UnsafePointer<Self>) -> SIMD8<Double>
 }
 
 extension Float: Scalar {
@@ -59,6 +65,14 @@ extension Float: Scalar {
     body(y.lowHalf)
     body(y.highHalf)
   }
+  @inline(__always)
+  public static func magnitudes(_ x: Lanes) -> Lanes { ravine_magnitude_f32(x) }
+  @inline(__always)
+  public static func larger(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_larger_f32(a, b) }
+  @inline(__always)
+  public static func eight(_ p: UnsafePointer<Self>) -> SIMD8<Double> {
+    ravine_widen_half(UnsafeRawPointer(p).loadUnaligned(as: SIMD8<Float>.self))
+  }
 }
 
 extension Double: Scalar {
@@ -91,6 +105,12 @@ extension Double: Scalar {
   }
   @inline(__always)
   public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) { body(x) }
+  @inline(__always)
+  public static func magnitudes(_ x: Lanes) -> Lanes { ravine_magnitude(x) }
+  @inline(__always)
+  public static func larger(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_larger_f64(a, b) }
+  @inline(__always)
+  public static func eight(_ p: UnsafePointer<Self>) -> SIMD8<Double> { loadLanes(p) }
 }
 
 @inline(__always)

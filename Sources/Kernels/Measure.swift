@@ -19,23 +19,6 @@ enum Squares: Fold {
   static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> { x * x }
 }
 
-enum Absolutes: Fold {
-  @inline(__always)
-  static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> { ravine_magnitude(x) }
-}
-
-enum Maximum: Fold {
-  /// A NaN counts as infinity, so that it is not lost.
-  @inline(__always)
-  static func lanes(_ x: SIMD8<Double>) -> SIMD8<Double> {
-    choose(x, equalTo: x, ravine_magnitude(x), else: Double.splat(.infinity))
-  }
-  @inline(__always)
-  static func join(_ a: SIMD8<Double>, _ b: SIMD8<Double>) -> SIMD8<Double> { maximum(b, a) }
-  @inline(__always)
-  static func join(_ a: Double, _ b: Double) -> Double { b > a ? b : a }
-}
-
 enum Nonfinite: Fold {
   /// x - x is 0, and NaN for NaN and infinity.
   @inline(__always)

@@ -29,6 +29,17 @@ public struct Statistics: BitwiseCopyable, Sendable {
 
   public init() {}
 
+  /// From sums over finite elements. Of zeros it knows whether all are; what else sums do not tell is
+  /// NaN.
+  public init(count: Int, squares: Double, absolutes: Double, largest: Double) {
+    self.count = count
+    self.absolutes = absolutes
+    self.largest = largest
+    usual = squares
+    zeros = largest == 0 ? count : 0
+    (sum, smallest, low, high) = (.nan, .nan, .nan, .nan)
+  }
+
   /// Bins of a histogram of magnitudes: bin i holds 4^(i-32) <= |x| < 4^(i-31), the first and the
   /// last also what is beyond. Zeros and what is not finite are in none.
   public static var binCount: Int { 64 }

@@ -14,32 +14,55 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let state = Slots<R>(call)
   let count = call.pointee.count, ahead = call.pointee.ahead
   let valid = call.pointee.valid
-  var sums = call.pointee.sums
+  var sums = call.pointee.sums, sizes = call.pointee.sizes
   var i = 0
   while i < count {
-    let end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
-    var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
+    let first = i, end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
+    var updates = SIMD8<Double>.zero
     while i < end {
       ravine_prefetch(p + (i &+ ahead))
       ravine_prefetch(g + (i &+ ahead))
       state.prefetch(i &+ ahead)
       var s = state.load(i)
-      let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
-      let new = rule.apply(old, gradient * factor, &s)
-      if sums != nil {
-        addSquares(R.T.self, gradient, valid: valid &- i, to: &gradients)
-        addSquares(R.T.self, old - new, valid: valid &- i, to: &updates)
-      }
+      let old: R.T.Lanes = loadLanes(p + i)
+      let new = rule.apply(old, loadLanes(g + i) * factor, &s)
+      if sums != nil { addSquares(R.T.self, old - new, valid: valid &- i, to: &updates) }
       storeLanes(new, out + i)
       state.store(s, i)
       i &+= R.T.Lanes.scalarCount
     }
     if let own = sums {
-      own[0] = total(gradients)
+      own[0] = measureGradient(R.T.self, g + first, end &- first, valid &- first, sizes)
       own[1] = total(updates)
       sums = own + 2
+      sizes = sizes.map { $0 + 2 }
     }
   }
+}
+
+/// The sum of the squares of a block that a rule has just read, and its sizes if they are asked for. All
+/// rules share it: the block is in the nearest cache still.
+@inline(never)
+func measureGradient<T: Scalar>(
+  _: T.Type, _ g: UnsafePointer<T>, _ count: Int, _ valid: Int,
+  _ sizes: UnsafeMutablePointer<Double>?
+) -> Double {
+  var squares = SIMD8<Double>.zero
+  var i = 0
+  if let sizes {
+    var size = Sizes<T>()
+    while i < count {
+      size.add(T.first(valid &- i, of: loadLanes(g + i)), squares: &squares)
+      i &+= T.Lanes.scalarCount
+    }
+    size.store(sizes)
+  } else {
+    while i < count {
+      addSquares(T.self, loadLanes(g + i), valid: valid &- i, to: &squares)
+      i &+= T.Lanes.scalarCount
+    }
+  }
+  return total(squares)
 }
 
 /// Measures for a rule: sums over the elements, nothing written but the sums.
@@ -131,20 +154,31 @@ func follow<S: UpdateStage>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>) 
   let factor = S.T(call.pointee.factor)
   let state = Slots<S>(call)
   let count = call.pointee.count, ahead = call.pointee.ahead, valid = call.pointee.valid
-  let sums = call.pointee.sums
-  var updates = SIMD8<Double>.zero
   var i = 0
   while i < count {
     state.prefetch(i &+ ahead)
     var s = state.load(i)
     let old: S.T.Lanes = loadLanes(p + i)
     let new = stage.apply(old, loadLanes(out + i), loadLanes(g + i) * factor, &s)
-    if sums != nil { addSquares(S.T.self, old - new, valid: valid &- i, to: &updates) }
     storeLanes(new, out + i)
     state.store(s, i)
     i &+= S.T.Lanes.scalarCount
   }
-  if let sums { sums[1] = total(updates) }
+  if let sums = call.pointee.sums { sums[1] = measureUpdate(S.T.self, p, out, count, valid) }
+}
+
+/// The sum of the squares of an update whose two ends are in the nearest cache. All stages share it.
+@inline(never)
+func measureUpdate<T: Scalar>(
+  _: T.Type, _ old: UnsafePointer<T>, _ new: UnsafePointer<T>, _ count: Int, _ valid: Int
+) -> Double {
+  var squares = SIMD8<Double>.zero
+  var i = 0
+  while i < count {
+    addSquares(T.self, loadLanes(old + i) - loadLanes(new + i), valid: valid &- i, to: &squares)
+    i &+= T.Lanes.scalarCount
+  }
+  return total(squares)
 }
 
 @inline(__always)

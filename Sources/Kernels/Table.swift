@@ -204,12 +204,20 @@ func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
   let measure = kernels.pointee.measure.unsafelyUnwrapped
   measure[0] = { measureBlocks(Squares.self, Float.self, $0, $1, $2, $3) }
   measure[1] = { measureBlocks(Squares.self, Double.self, $0, $1, $2, $3) }
-  measure[2] = { measureBlocks(Absolutes.self, Float.self, $0, $1, $2, $3) }
-  measure[3] = { measureBlocks(Absolutes.self, Double.self, $0, $1, $2, $3) }
-  measure[4] = { measureBlocks(Maximum.self, Float.self, $0, $1, $2, $3) }
-  measure[5] = { measureBlocks(Maximum.self, Double.self, $0, $1, $2, $3) }
+  measure[2] = { measureSize(Float.self, 0, $0, $1, $2, $3) }
+  measure[3] = { measureSize(Double.self, 0, $0, $1, $2, $3) }
+  measure[4] = { measureSize(Float.self, 1, $0, $1, $2, $3) }
+  measure[5] = { measureSize(Double.self, 1, $0, $1, $2, $3) }
   measure[6] = { measureBlocks(Nonfinite.self, Float.self, $0, $1, $2, $3) }
   measure[7] = { measureBlocks(Nonfinite.self, Double.self, $0, $1, $2, $3) }
+
+  kernels.pointee.sizes.0 = { measureSizes(Float.self, $0, $2, $3) }
+  kernels.pointee.sizes.1 = { measureSizes(Double.self, $0, $2, $3) }
+  kernels.pointee.inspect.0 = { inspect(Float.self, $0.unsafelyUnwrapped) }
+  #if BASELINE
+  // In Double the numbers fill the registers of any machine less well, and few are stepped in it.
+  kernels.pointee.inspect.1 = { inspect(Double.self, $0.unsafelyUnwrapped) }
+  #endif
 
   let unit = kernels.pointee.unit.unsafelyUnwrapped
   unit[0] = { measureRows(Float.self, $0.unsafelyUnwrapped) }

@@ -6,7 +6,8 @@
 #  2. Each loop there works on whole registers, without a call, and not lane by lane.
 #  3. No fused multiply-add and no estimates anywhere: results are the same on every machine.
 #
-# Two exceptions. A function may call __stack_chk_fail, which is not called unless the stack was
+# Three exceptions. What all rules or stages tell of a block is a call behind it (measureGradient,
+# measureUpdate). A function may call __stack_chk_fail, which is not called unless the stack was
 # overwritten. Identical functions of a module are merged into one without a name (.L__unnamed_1);
 # it belongs to a module if all that refer to it do.
 set -eu
@@ -63,7 +64,7 @@ function say(rule) { if (!((f, rule) in said)) { said[f, rule] = 1; print "isa: 
   f = $0; sub(/^[0-9a-f]+ </, "", f); sub(/>:$/, "", f)
   l = number != "" ? owner[number] + 0 : level(f)
   loop = 0
-  if (match(f, /Kernels(AVX2|AVX512)?[0-9]+(sweep|follow|measure|measureBlocks|pass|scale|loadFloats|loadDoubles|storeFloats|storeDoubles|reflect|productTile)yy/)) {
+  if (match(f, /Kernels(AVX2|AVX512)?[0-9]+(sweep|follow|measure|measureBlocks|measureSizes|measureGradient|measureUpdate|inspect|pass|scale|loadFloats|loadDoubles|storeFloats|storeDoubles|reflect|productTile)(yy|yS)/)) {
     loop = 1
     copies = f ~ /(load|store)(Floats|Doubles)/
     kind = l; count[kind]++
@@ -85,6 +86,7 @@ function say(rule) { if (!((f, rule) in said)) { said[f, rule] = 1; print "isa: 
   if (new && l == 0 && !(f ~ /best_level|xgetbv/)) say("newer than the baseline")
   if (wide && l == 3) say("AVX-512 in a kernel for AVX2")
   if (loop) {
+    if ($0 ~ /measure(Gradient|Update)/) next
     if (m ~ /^call/ && text !~ /__stack_chk_fail/ && $0 !~ /__stack_chk_fail/) say("a call in a loop")
     if (m ~ /^jmp/ && $0 ~ /R_X86_64/) say("a call in a loop")
     if (m ~ /^v?(u?comis[sd]|(add|sub|mul|div|sqrt|max|min)ss|(mul|div|sqrt)sd)$/) say("lane by lane")

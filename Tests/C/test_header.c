@@ -212,6 +212,36 @@ static void structs(void) {
   AT(rvn_statistics, mean, 88);
   AT(rvn_statistics, histogram, 96);
   SIZE(rvn_entry, 88);
+  SIZE(rvn_step_health, 136);
+  AT(rvn_step_health, struct_size, 0);
+  AT(rvn_step_health, step, 8);
+  AT(rvn_step_health, updates, 16);
+  AT(rvn_step_health, sampled, 24);
+  AT(rvn_step_health, clipped, 32);
+  AT(rvn_step_health, guarded, 40);
+  AT(rvn_step_health, accumulated, 48);
+  AT(rvn_step_health, grad_norm1, 56);
+  AT(rvn_step_health, grad_norm2, 64);
+  AT(rvn_step_health, grad_norm_inf, 72);
+  AT(rvn_step_health, clipped_norm1, 80);
+  AT(rvn_step_health, clipped_norm2, 88);
+  AT(rvn_step_health, clipped_norm_inf, 96);
+  AT(rvn_step_health, clip_scale, 104);
+  AT(rvn_step_health, update_norm, 112);
+  AT(rvn_step_health, nonfinite, 120);
+  AT(rvn_step_health, nonfinite_index, 128);
+  SIZE(rvn_tensor_health, 80);
+  AT(rvn_tensor_health, struct_size, 0);
+  AT(rvn_tensor_health, step, 8);
+  AT(rvn_tensor_health, depth, 16);
+  AT(rvn_tensor_health, weight_norm, 24);
+  AT(rvn_tensor_health, update_norm, 32);
+  AT(rvn_tensor_health, ratio, 40);
+  AT(rvn_tensor_health, swallowed, 48);
+  AT(rvn_tensor_health, eps_dominated, 56);
+  AT(rvn_tensor_health, signal_to_noise, 64);
+  AT(rvn_tensor_health, cosine, 72);
+  SIZE(rvn_entry, 80);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);
   AT(rvn_entry, kind, 16);
@@ -414,6 +444,11 @@ static void functions(void) {
   rvn_status (*move)(rvn_monitor *, const char *, double) = rvn_monitor_set;
   rvn_status (*known)(rvn_monitor *, const char *, int32_t, rvn_statistics *) =
       rvn_monitor_statistics;
+  rvn_status (*attach)(rvn_monitor *, rvn_optimizer *) = rvn_monitor_attach;
+  rvn_status (*detach)(rvn_monitor *) = rvn_monitor_detach;
+  rvn_status (*depth)(rvn_monitor *, const char *, int64_t) = rvn_monitor_set_depth;
+  rvn_status (*last_step)(rvn_monitor *, rvn_step_health *) = rvn_monitor_step;
+  rvn_status (*tensor)(rvn_monitor *, const char *, rvn_tensor_health *) = rvn_monitor_tensor;
   void (*finished)(rvn_monitor *) = rvn_monitor_destroy;
   rvn_status (*entry)(size_t, rvn_entry *) = rvn_catalog_entry;
   rvn_status (*parameter)(size_t, size_t, rvn_parameter *) = rvn_catalog_parameter;
@@ -439,6 +474,7 @@ static void functions(void) {
   CHECK(init && init_with);
   CHECK(value && sum && below && peak && span && sketch && enrol && enrol_rule && enrol_stage);
   CHECK(monitor && record && end && report && json && limit && move && known && finished);
+  CHECK(attach && detach && depth && last_step && tensor);
   CHECK(schedule && values && form && release && entry && parameter && slot && threads);
 }
 

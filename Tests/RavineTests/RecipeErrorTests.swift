@@ -39,7 +39,7 @@ struct RecipeErrorTests {
     ("sgd(lr)", 1, 5, "there is no 'lr'"),
     ("sgd(lr=0.1, 0.9)", 1, 13, "a value without a name after one with a name"),
     ("sgd(0.1, lr=0.1)", 1, 10, "'lr' of sgd is given twice"),
-    ("lion(1, 0, 0, 0, 0)", 1, 18, "lion takes 4 values at most"),
+    ("lion(1, 0, 0, 0, full, 0)", 1, 24, "lion takes 5 values at most"),
     ("sgd(\n  0.1,\n  nope=1)", 3, 3, "sgd has no parameter 'nope'; it has lr, momentum, "),
     ("clip_norm | sgd", 1, 1, "clip_norm needs 'max'"),
     ("sgd(cosine(1))", 1, 5, "cosine needs 'steps'"),

@@ -11,6 +11,7 @@ enum {
   RAVINE_MAX_MEASURES = 4,     /* measurements of a rule */
   RAVINE_MAX_CONSTANTS = 256,  /* bytes of a rule's or a stage's per-step scalars */
   RAVINE_QUANTIZED = 256,      /* elements that share a scale where state has 8 bits */
+  RAVINE_INSPECTED = 8,        /* sums that an inspection gives for a block */
   RAVINE_TILE = 32,            /* columns that a reflection changes at a time */
 };
 
@@ -30,6 +31,8 @@ typedef struct ravine_rule_call {
   double *sums;          /* sweep: NULL, or to receive for each block the sums of squares of g and
                             of the update; measuring: one for each measurement of one block */
   size_t measuring;      /* 1: measure only; of a matrix rule: the first part, whose direction is out */
+  double *sizes;         /* sweep: NULL, or beside sums to receive for each block the sum of magnitudes
+                            of g and the largest; NaN counts as larger than all */
 } ravine_rule_call;
 
 typedef void (*ravine_rule_kernel)(const ravine_rule_call *);
@@ -69,6 +72,20 @@ typedef void (*ravine_quantize_kernel)(const float *in, uint8_t *codes, float *s
 /* tile -= factor v (v^T tile): as many rows as v has, of RAVINE_TILE columns */
 typedef void (*ravine_reflect_kernel)(const double *v, size_t rows, double factor, double *tile);
 
+/* What a monitor wants to know of one block of a tensor and its update, beside the gradient's size.
+ * Arrays are of the arithmetic type and hold whole groups of lanes. */
+typedef struct ravine_inspect_call {
+  const void *g;        /* the gradient */
+  const void *p, *out;  /* the parameters before, and after, not rounded to their type */
+  const void *kept;     /* after, rounded */
+  const void *m, *v;    /* means of the gradient and of its square; any memory where there are none */
+  size_t count, valid;  /* elements, whole groups of them; those that are not padding */
+  double floor;         /* an element of v below it is dominated by eps */
+  double hidden;        /* share of a parameter that an update may have and not be seen at all */
+  double *sums;         /* RAVINE_INSPECTED of them: see Inspect.swift */
+} ravine_inspect_call;
+typedef void (*ravine_inspect_kernel)(const ravine_inspect_call *);
+
 /* Some rows of a product, c = alpha a b + beta d. a is packed in panels of tile_rows rows, b in panels of
  * tile_columns columns; c and d have rows `stride` elements apart, and may be the same. */
 typedef struct ravine_product_call {
@@ -100,6 +117,9 @@ typedef struct ravine_kernels {
                                      scales */
   ravine_rule_kernel *update;     /* likewise, for those that stand behind the rule; out is read too */
   ravine_measure_kernel *measure; /* by Measurement */
+  ravine_measure_kernel sizes[2]; /* two numbers a block: the sum of magnitudes, and the largest; NaN
+                                     counts as larger than all */
+  ravine_inspect_kernel inspect[2];
   ravine_unit_kernel *unit;       /* pairs: measure rows, columns; change rows, columns */
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
   ravine_convert_kernel *store;

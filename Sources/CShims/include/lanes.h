@@ -5,6 +5,7 @@
 #define RAVINE_LANES static inline __attribute__((always_inline))
 
 typedef float ravine_f32x16 __attribute__((ext_vector_type(16)));
+typedef float ravine_f32x8 __attribute__((ext_vector_type(8)));
 typedef double ravine_f64x16 __attribute__((ext_vector_type(16)));
 typedef double ravine_f64x8 __attribute__((ext_vector_type(8)));
 typedef uint16_t ravine_u16x16 __attribute__((ext_vector_type(16)));
@@ -60,6 +61,17 @@ RAVINE_LANES ravine_f32x16 ravine_splice_f32(ravine_f32x16 x, ravine_f32x16 y, i
 RAVINE_LANES ravine_f64x8 ravine_splice_f64(ravine_f64x8 x, ravine_f64x8 y, intptr_t valid) {
   const ravine_i64x8 lane = {0, 1, 2, 3, 4, 5, 6, 7};
   return lane < (int64_t)valid ? x : y;
+}
+/* The magnitudes, and the greater of each pair of those; a NaN is greater than all. */
+RAVINE_LANES ravine_f32x16 ravine_magnitude_f32(ravine_f32x16 x) { return __builtin_elementwise_abs(x); }
+RAVINE_LANES ravine_f32x16 ravine_larger_f32(ravine_f32x16 a, ravine_f32x16 b) {
+  return (ravine_f32x16)__builtin_elementwise_max((ravine_i32x16)a, (ravine_i32x16)b);
+}
+RAVINE_LANES ravine_f64x8 ravine_larger_f64(ravine_f64x8 a, ravine_f64x8 b) {
+  return (ravine_f64x8)__builtin_elementwise_max((ravine_i64x8)a, (ravine_i64x8)b);
+}
+RAVINE_LANES ravine_f64x8 ravine_widen_half(ravine_f32x8 x) {
+  return __builtin_convertvector(x, ravine_f64x8);
 }
 RAVINE_LANES ravine_f64x16 ravine_widen(ravine_f32x16 x) {
   return __builtin_convertvector(x, ravine_f64x16);

@@ -27,7 +27,7 @@ struct Adagrad<T: Scalar>: LaneRule {
       ],
       slots: [
         Slot("sum", of: .positive, initial: "initial_accumulator_value", "sum of squared gradients")
-      ])
+      ], normalizes: true, moments: Moments(square: "sum", eps: "eps", inside: "compat"))
   }
   #endif
 

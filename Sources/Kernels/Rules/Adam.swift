@@ -22,7 +22,7 @@ struct Adam<T: Scalar>: LaneRule {
         .lr(1e-3), .beta1(0.9), .beta2(0.999), .eps(1e-8), .weightDecayCoupled(0), .amsgrad,
         .compat(["torch", "optax"], "whose AMSGrad: the maximum of v, or of vhat"),
       ],
-      slots: AdamState<T>.slots)
+      slots: AdamState<T>.slots, normalizes: true, moments: .adam)
   }
   #endif
 

@@ -18,7 +18,7 @@ struct AdamW<T: Scalar>: LaneRule {
       parameters: [
         .lr(1e-3), .beta1(0.9), .beta2(0.999), .eps(1e-8), .weightDecay(0.01), .amsgrad,
       ],
-      slots: AdamState<T>.slots)
+      slots: AdamState<T>.slots, normalizes: true, moments: .adam)
   }
   #endif
 

@@ -20,7 +20,7 @@ struct Lamb<T: Scalar>: MeasuringRule {
         Slot("m", of: .signed, "mean of gradients"),
         Slot("v", of: .positive, "mean of squared gradients"),
       ],
-      measures: ["p", "u"])
+      measures: ["p", "u"], normalizes: true, moments: .adam)
   }
   #endif
 

@@ -18,7 +18,7 @@ struct Lion<T: Scalar>: LaneRule {
         .lr(1e-4), .beta1(0.9, "share of m in the direction; the rest is g"),
         .beta2(0.99, "decay of m"), .weightDecay(0),
       ],
-      slots: [Slot("m", of: .signed, "momentum")])
+      slots: [Slot("m", of: .signed, "momentum")], normalizes: true)
   }
   #endif
 

@@ -44,7 +44,7 @@ struct Muon<T: Scalar>: MatrixRule {
           "how the size of the step depends on the shape"),
         .compat(["torch", "author", "optax"], "whose eps, mean and layout of weights"),
       ],
-      slots: [Slot("m", when: "momentum", "mean of gradients")], leastRank: 2)
+      slots: [Slot("m", when: "momentum", "mean of gradients")], leastRank: 2, normalizes: true)
   }
 
   static func facts(_ h: Hyper) -> MatrixFacts {

@@ -49,7 +49,8 @@ struct Prodigy<T: Scalar>: SharedRule {
         Slot("d_max", initial: "d0", "the largest so far"),
         Slot("numerator", "of the estimate"),
       ],
-      measures: ["dot", "s"])
+      measures: ["dot", "s"], normalizes: true,
+      moments: Moments(mean: "m", square: "v", meanDecay: "beta1", squareDecay: "beta2"))
   }
 
   static func conclude(

@@ -29,7 +29,7 @@ struct RMSprop<T: Scalar>: LaneRule {
         Slot("v", of: .positive, "mean of squared gradients"),
         Slot("mean", of: .signed, when: "centered", "mean of gradients"),
         Slot("m", of: .signed, when: "momentum", "momentum buffer"),
-      ])
+      ], normalizes: true, moments: Moments(square: "v", eps: "eps", inside: "compat"))
   }
   #endif
 

@@ -26,7 +26,7 @@ struct SGD<T: Scalar>: LaneRule {
           "decay", .word, 0, to: 1, words: ["coupled", "decoupled"],
           "coupled: part of g; decoupled: p shrinks by lr * weight_decay"),
       ],
-      slots: [Slot("m", of: .signed, when: "momentum", "momentum buffer")])
+      slots: [Slot("m", of: .signed, when: "momentum", "momentum buffer")], normalizes: false)
   }
   #endif
 

@@ -27,7 +27,8 @@ struct ClipNorm<T: Scalar>: DeclaredStage {
   }
 
   static func facts(_ h: Hyper) -> StageFacts {
-    StageFacts(measures: h.p == 0 ? .absolutes : h.p == 1 ? .squares : .maximum, scales: true)
+    StageFacts(
+      measures: h.p == 0 ? .absolutes : h.p == 1 ? .squares : .maximum, scales: true, clips: true)
   }
 
   static func conclude(

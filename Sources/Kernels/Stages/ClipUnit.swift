@@ -21,7 +21,8 @@ struct ClipUnit<T: Scalar>: DeclaredStage {
   }
 
   static func facts(_ h: Hyper) -> StageFacts {
-    StageFacts(transforms: true, units: Units(columns: h.axis == 1, vectors: true))
+    StageFacts(
+      transforms: true, units: Units(columns: h.axis == 1, vectors: true), clips: true)
   }
 
   static func change(_ h: Hyper, _ s: UnitSums) -> UnitChange {

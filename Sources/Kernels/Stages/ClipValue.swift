@@ -14,7 +14,7 @@ struct ClipValue<T: Scalar>: DeclaredStage {
       ])
   }
 
-  static func facts(_ h: Hyper) -> StageFacts { StageFacts(transforms: true) }
+  static func facts(_ h: Hyper) -> StageFacts { StageFacts(transforms: true, clips: true) }
   #endif
 
   struct Hyper { var max: Double }

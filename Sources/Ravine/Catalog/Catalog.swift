@@ -123,14 +123,13 @@ func keep(_ text: Text, _ heap: Heap) throws(RavineError) -> UnsafePointer<CChar
 /// The kernels of the best instruction set that this machine has and RAVINE_ISA allows.
 private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
   var kernels = try emptyKernels(heap)
+  ravine_kernels_baseline(&kernels)
   #if arch(x86_64)
   switch ravine_isa_level() {
   case 4: ravine_kernels_avx512(&kernels)
   case 3: ravine_kernels_avx2(&kernels)
-  default: ravine_kernels_baseline(&kernels)
+  default: break
   }
-  #else
-  ravine_kernels_baseline(&kernels)
   #endif
   return kernels
 }

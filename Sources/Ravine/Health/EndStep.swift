@@ -11,6 +11,11 @@ extension Monitor {
     if given != nil, loss != nil {
       throw .state("the loss of this step was recorded already: end the step without one")
     }
+    end(given)
+  }
+
+  /// The same for whoever has checked that, or does not need to.
+  func end(_ given: Double?) {
     steps += 1
     var row = FlightRow()
     row.step = steps
@@ -19,8 +24,7 @@ extension Monitor {
     clips.push(stepFacts.clipScale)
     for i in 0..<subjects.count { endStep(of: i, &row) }
     if stepRatioMaximum > -.infinity { row.ratio = stepRatioMaximum }
-    row.gradient = gradientNorm()
-    if stepFacts.gradientNorm.isFinite { row.gradient = stepFacts.gradientNorm }
+    row.gradient = stepFacts.gradientNorm.isFinite ? stepFacts.gradientNorm : gradientNorm()
     noteCosine(cosine())
     let bad = endLoss(given ?? loss, &row)
     let level = row.gradient > 0 ? Math.log(row.gradient) : .nan
@@ -53,25 +57,32 @@ extension Monitor {
   }
 
   private func endStep(of i: Int, _ row: inout FlightRow) {
-    let s = subjects[i]
-    endStep(of: s.gradient, &row)
-    endStep(of: s.activation, &row)
-    endStep(of: s.weight, &row)
-    endStep(of: s.update, &row)
-    if s.hasParameterGradient, let t = s.gradient?.pointee, t.step == steps,
-      t.statistics.largestIndex >= 0, !(t.statistics.largest <= row.largest)
+    let s = subject(i)
+    endStep(of: s.pointee.gradient, &row)
+    endStep(of: s.pointee.activation, &row)
+    endStep(of: s.pointee.weight, &row)
+    endStep(of: s.pointee.update, &row)
+    if let t = s.pointee.gradient, s.pointee.hasParameterGradient, t.pointee.step == steps,
+      t.pointee.statistics.largestIndex >= 0, !(t.pointee.statistics.largest <= row.largest)
     {
-      row.largest = t.statistics.largest
+      row.largest = t.pointee.statistics.largest
       row.subject = i
-      row.index = t.statistics.largestIndex
+      row.index = t.pointee.statistics.largestIndex
     }
-    guard let weight = s.weight?.pointee, let update = s.update?.pointee, weight.step == steps,
-      update.step == steps, weight.count == update.count, update.statistics.nonfinite == 0
+    guard let weight = s.pointee.weight, let update = s.pointee.update,
+      weight.pointee.step == steps, update.pointee.step == steps,
+      weight.pointee.count == update.pointee.count, update.pointee.statistics.nonfinite == 0
     else { return }
-    let ratio = stepRatio(update.statistics.rms, weight.statistics.rms)
-    subjects[i].pushRatio(ratio)
-    subjects[i].swallowed.push(swallowedShare(weight, update))
-    if s.isMatrix, ratio.isFinite { stepRatioMaximum = max(stepRatioMaximum, ratio) }
+    let ratio = stepRatio(update.pointee.statistics.rms, weight.pointee.statistics.rms)
+    s.pointee.pushRatio(ratio)
+    s.pointee.swallowed.push(swallowedShare(weight.pointee, update.pointee))
+    if s.pointee.isMatrix, ratio.isFinite { stepRatioMaximum = max(stepRatioMaximum, ratio) }
+  }
+
+  /// A subject where it lies: they are large.
+  func subject(_ i: Int) -> UnsafeMutablePointer<Subject> {
+    precondition(i >= 0 && i < subjects.count)
+    return subjects.base.unsafelyUnwrapped + i
   }
 
   private func endStep(of track: UnsafeMutablePointer<Track>?, _ row: inout FlightRow) {
@@ -84,7 +95,7 @@ extension Monitor {
       s.zeros == s.count && s.count > 0 ? track.pointee.zeroSteps + 1 : 0
     track.pointee.sequence?.endStep(scratch)
     if let fired = track.pointee.fired, let quiet = track.pointee.quiet, s.count > 0 {
-      for u in 0..<track.pointee.units { quiet[u] = fired[u] == 0 ? quiet[u] &+ 1 : 0 }
+      countQuiet(fired, quiet, track.pointee.units)
     }
     if track.pointee.kind == .activation {
       track.pointee.saturation.push(track.pointee.saturatedShare)
@@ -95,11 +106,12 @@ extension Monitor {
   private func gradientNorm() -> Double {
     var parameters = Statistics(), others = Statistics()
     for i in 0..<subjects.count {
-      guard let t = subjects[i].gradient?.pointee, t.step == steps else { continue }
-      if subjects[i].hasParameterGradient {
-        parameters.merge(t.statistics)
+      let s = subject(i)
+      guard let t = s.pointee.gradient, t.pointee.step == steps else { continue }
+      if s.pointee.hasParameterGradient {
+        parameters.merge(t.pointee.statistics)
       } else {
-        others.merge(t.statistics)
+        others.merge(t.pointee.statistics)
       }
     }
     let all = parameters.count > 0 ? parameters : others
@@ -110,8 +122,10 @@ extension Monitor {
   /// The cosine of the gradients with those of the step before, from samples of both.
   private func cosine() -> Double {
     var product = 0.0, now = 0.0, before = 0.0
-    for i in 0..<subjects.count where subjects[i].hasParameterGradient {
-      guard let track = subjects[i].gradient, track.pointee.step == steps else { continue }
+    for i in 0..<subjects.count {
+      guard let track = subject(i).pointee.gradient, track.pointee.sampleTaken == steps,
+        subject(i).pointee.hasParameterGradient
+      else { continue }
       let n = track.pointee.sampleCount
       let x = track.pointee.sample, y = x + n
       if track.pointee.sampleStep + 1 == steps, n > 0 {

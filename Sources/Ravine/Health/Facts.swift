@@ -32,19 +32,29 @@ extension Monitor {
     open = true
   }
 
-  /// Takes its facts about a tensor. After the first time a name is seen this allocates nothing.
+  /// Takes its facts about a tensor, by name. After the first time this allocates nothing.
   func take(
     _ facts: TensorFacts, of name: UnsafeBufferPointer<UInt8>, type: Int32, depth: Int64 = -1
   ) throws(RavineError) {
     let (index, track) = try prepare(
       name, depth, .gradient, type, rank: facts.rank, count: facts.count, units: 0, time: -1)
-    subjects[index].normalizes = facts.normalizes
-    let ratio = stepRatio(facts.updateRMS, facts.weightRMS)
-    subjects[index].pushRatio(ratio)
-    subjects[index].swallowed.push(facts.swallowed)
-    subjects[index].epsDominated.push(facts.epsDominated)
-    if ratio.isFinite, facts.rank >= 2 { stepRatioMaximum = max(stepRatioMaximum, ratio) }
-    if let gradient = facts.gradient { commit(gradient, UnitStatistics(), index, track, time: -1) }
+    take(facts, index, track)
+  }
+
+  /// The same for a subject that is known. What the host recorded in this step itself stands.
+  func take(_ facts: TensorFacts, _ index: Int, _ track: UnsafeMutablePointer<Track>) {
+    let s = subject(index)
+    s.pointee.normalizes = facts.normalizes
+    s.pointee.swallowed.push(facts.swallowed)
+    s.pointee.epsDominated.push(facts.epsDominated)
+    if s.pointee.update?.pointee.step != steps + 1 {
+      let ratio = stepRatio(facts.updateRMS, facts.weightRMS)
+      s.pointee.pushRatio(ratio)
+      if ratio.isFinite, facts.rank >= 2 { stepRatioMaximum = max(stepRatioMaximum, ratio) }
+    }
+    if let gradient = facts.gradient, track.pointee.step != steps + 1 {
+      commit(gradient, UnitStatistics(), index, track, time: -1)
+    }
     open = true
   }
 

@@ -20,6 +20,7 @@ struct Limit {
   let low, high: Double
   let summary: StaticText
   let source: StaticText
+  var whole = false
 
   init(
     _ name: StaticText, _ initial: Double, from low: Double = 0, to high: Double = .infinity,

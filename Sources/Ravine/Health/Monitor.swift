@@ -42,6 +42,10 @@ public final class Monitor {
   var badLoss = 0.0
   var badLossSteps: UInt64 = 0
 
+  /// The optimizer that it watches, what it saw of that, and how.
+  var attachment: Attachment?
+  var watched = Watched()
+
   /// For blocks of records, sorting and slopes.
   let scratch: UnsafeMutablePointer<Double>
 
@@ -70,6 +74,7 @@ public final class Monitor {
     for entry in judges {
       for limit in entry.declaration.limits { limits.append(limit.initial) }
     }
+    for setting in Setting.all { limits.append(setting.limit.initial) }
     subjects = Table(heap)
     names = NameIndex(heap)
     let n = Monitor.windowCount
@@ -83,6 +88,8 @@ public final class Monitor {
     spikes = SpikeEvents()
     growths = GrowthEvents()
   }
+
+  deinit { attachment?.monitorEnds() }
 
   // MARK: limits
 
@@ -115,8 +122,18 @@ public final class Monitor {
         at += 1
       }
     }
+    for setting in Setting.all {
+      let name: Text = "attached.\(setting.limit.name)"
+      if name == key { return (at, setting.limit) }
+      known.append(name)
+      at += 1
+    }
     throw .name(
       "the monitor has no limit '\(shown(key))'\(suggestion(for: key, among: known))")
+  }
+
+  func setting(_ which: Setting) -> Double {
+    limits[limits.count - Setting.all.count + which.rawValue]
   }
 
   public func get(_ key: Text) throws(RavineError) -> Double {
@@ -127,8 +144,10 @@ public final class Monitor {
 
   public func set(_ key: Text, _ value: Double) throws(RavineError) {
     let (at, limit) = try find(key)
-    guard value >= limit.low, value <= limit.high else {
-      throw .argument("\(key) is \(value), but must be from \(limit.low) to \(limit.high)")
+    guard value >= limit.low, value <= limit.high, !limit.whole || value == value.rounded() else {
+      throw .argument(
+        "\(key) is \(value), but must be \(limit.whole ? "a whole number " : "")from \(limit.low) to \(limit.high)"
+      )
     }
     try checkMemory()
     limits[at] = value

@@ -47,6 +47,7 @@ extension Monitor {
     track.pointee.type = d.type
     if track.pointee.kind == .activation || d.time >= 0 { track.pointee.count = checked.count }
     takeSample(d.data, d.type, track)
+    track.pointee.sampled = nil
     commit(statistics, units, index, track, time: d.time)
     open = true
   }
@@ -165,39 +166,42 @@ extension Monitor {
 
   // MARK: memory
 
-  /// The subject and track of a record, made if they are new. Whatever fails leaves all as it was.
-  func prepare(
-    _ name: UnsafeBufferPointer<UInt8>, _ depth: Int64, _ kind: RecordKind, _ type: Int32,
-    rank: Int, count: Int, units: Int, time: Int64
-  ) throws(RavineError) -> (subject: Int, track: UnsafeMutablePointer<Track>) {
+  /// The subject of a name, made if it is new.
+  func subject(named name: UnsafeBufferPointer<UInt8>) throws(RavineError) -> Int {
+    if let known = names.find(name) { return known }
     try subjects.reserve(subjects.count + 1)
     try names.reserve()
     try checkMemory()
-    let known = names.find(name)
-    if let known, let track = subjects[known].track(kind) {
-      if time >= 0 { try track.pointee.sequence?.reserve(Int(time), heap) }
-      if depth >= 0 { subjects[known].depth = depth }
-      return (known, track)
+    let made = try Subject.make(name.baseAddress.unsafelyUnwrapped, name.count, heap)
+    try names.insert(made.name, made.nameCount)
+    try subjects.append(made)
+    return subjects.count - 1
+  }
+
+  /// The subject and track of a record, made if they are new. `watching`: whether units are watched
+  /// that can be. A failure leaves a name of which nothing is known at most.
+  func prepare(
+    _ name: UnsafeBufferPointer<UInt8>, _ depth: Int64, _ kind: RecordKind, _ type: Int32,
+    rank: Int, count: Int, units: Int, time: Int64, watching: Bool = true
+  ) throws(RavineError) -> (subject: Int, track: UnsafeMutablePointer<Track>) {
+    let index = try subject(named: name)
+    try checkMemory()
+    var track = subjects[index].track(kind)
+    if track == nil {
+      track = try Track.make(
+        kind, type, rank: rank, count: count, units: units, timed: time >= 0, watching: watching,
+        heap)
     }
-    let mark = heap.mark()
+    let found = track.unsafelyUnwrapped
     do throws(RavineError) {
-      let subject =
-        known == nil ? try Subject.make(name.baseAddress.unsafelyUnwrapped, name.count, heap) : nil
-      let track = try Track.make(
-        kind, type, rank: rank, count: count, units: units, timed: time >= 0, heap)
-      if time >= 0 { try track.pointee.sequence?.reserve(Int(time), heap) }
-      let index = known ?? subjects.count
-      if let subject {
-        try names.insert(subject.name, subject.nameCount)
-        try subjects.append(subject)
-      }
-      subjects[index].set(track)
-      if depth >= 0 { subjects[index].depth = depth }
-      return (index, track)
+      if time >= 0 { try found.pointee.sequence?.reserve(Int(time), heap) }
     } catch {
-      heap.release(to: mark)
+      if subjects[index].track(kind) == nil { heap.free(found) }
       throw error
     }
+    subjects[index].set(found)
+    if depth >= 0 { subjects[index].depth = depth }
+    return (index, found)
   }
 
   // MARK: measuring
@@ -239,6 +243,7 @@ extension Monitor {
   ) {
     let t = track.pointee
     guard let data else { return }
+    track.pointee.sampleTaken = steps + 1
     for i in 0..<t.sampleCount { t.sample[i] = element(data, type, i * t.sampleStride) }
   }
 }
@@ -261,7 +266,9 @@ extension Monitor {
       throw .name("no \(kind.word) of '\(shown(name))' was recorded")
     }
     try checkMemory()
-    return (track.pointee.statistics, UnsafePointer(track.pointee.bins))
+    return (
+      track.pointee.sampled ?? track.pointee.statistics, UnsafePointer(track.pointee.bins)
+    )
   }
 }
 

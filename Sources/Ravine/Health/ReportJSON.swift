@@ -107,9 +107,18 @@ extension Monitor {
     try json.end("}")
   }
 
+  /// Names of which something was seen.
+  private var recorded: Int {
+    var count = 0
+    for i in 0..<subjects.count {
+      if subjects[i].wasSeen { count += 1 }
+    }
+    return count
+  }
+
   private func writeSummary(_ json: inout JSONWriter) throws(RavineError) {
     try json.begin("{", "summary")
-    try json.put("names", subjects.count)
+    try json.put("names", recorded)
     if history.steps > 0 {
       try json.put("first_loss", history.first)
       try json.put("last_loss", history.last)
@@ -118,6 +127,17 @@ extension Monitor {
       try json.put("gradient_norm", Math.exp(levels.median(last: 32, scratch)))
     }
     if cosines.count > 0 { try json.put("cosine", cosines.mean(last: 64, scratch)) }
+    if watched.step > 0 {
+      try json.begin("{", "watched")
+      try json.put("every", Int(setting(.every)))
+      try json.put("updates", Int(watched.updates))
+      try json.put("sampled", Int(watched.sampled))
+      try json.put("clipped", Int(watched.clipped))
+      try json.put("guarded", Int(watched.guarded))
+      try json.put("accumulated", Int(watched.accumulated))
+      try json.put("idle", Int(watched.idle))
+      try json.end("}")
+    }
     try json.end("}")
   }
 

@@ -153,9 +153,27 @@ extension Monitor {
       if !line.isEmpty { line.append("; ") }
       line.append("update / weight \(short(low)) to \(short(high))")
     }
-    guard !line.isEmpty else { return }
+    guard !line.isEmpty || watched.step > 0 else { return }
     try out.append("\n")
-    try self.line("so far", line, to: out)
+    if !line.isEmpty { try self.line("so far", line, to: out) }
+    if watched.step > 0 { try self.line("watched", watchedText(), to: out) }
+  }
+
+  /// How an attached optimizer was watched, and what its stages did.
+  private func watchedText() -> Text {
+    let w = watched
+    var text: Text =
+      "every step; closely one in \(Int(setting(.every))), \(w.sampled) of \(w.updates) so far"
+    if clips.count > 0 {
+      text.append("; clipping acted in \(w.clipped)")
+      if w.clipped > 0 {
+        text.append(", median factor of late \(short(clips.median(scratch)))")
+      }
+    }
+    if w.guarded > 0 { text.append("; \(w.guarded) skipped by a guard") }
+    if w.accumulated > 0 { text.append("; \(w.accumulated) calls accumulated") }
+    if w.idle > 0 { text.append("; \(w.idle) calls without a gradient") }
+    return text
   }
 
   private func writeUnjudged(_ inquiry: Inquiry, to out: Document) throws(RavineError) {

@@ -87,6 +87,9 @@ struct Window: BitwiseCopyable {
     count = min(count + 1, capacity)
   }
 
+  /// The newest; NaN where there is none.
+  var last: Double { count > 0 ? base[(next + capacity - 1) % capacity] : .nan }
+
   /// The last `n` numbers, oldest first, into `out`; gives how many there were.
   func copy(last n: Int = .max, to out: UnsafeMutablePointer<Double>) -> Int {
     let n = min(n, count)

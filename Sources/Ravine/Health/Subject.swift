@@ -55,8 +55,11 @@ struct Track: BitwiseCopyable {
   /// Elements at even distances; what they were a step before stands behind them.
   let sample: UnsafeMutablePointer<Double>
   let sampleCount: Int
-  /// The step that the sample before is from.
+  /// The step that the sample is from, and the one that the sample before is from.
+  var sampleTaken: UInt64 = 0
   var sampleStep: UInt64 = 0
+  /// Of the last step of an attached optimizer that was sampled.
+  var sampled: Statistics?
 
   /// For each unit whether it was not 0 in this step, and the steps in a row in which it was.
   let fired: UnsafeMutablePointer<UInt8>?
@@ -72,12 +75,13 @@ struct Track: BitwiseCopyable {
     kind == .activation || (kind == .gradient && rank <= 1)
   }
 
-  /// All in one piece of memory.
+  /// All in one piece of memory. `watching`: whether units are watched that can be.
   static func make(
-    _ kind: RecordKind, _ type: Int32, rank: Int, count: Int, units: Int, timed: Bool, _ heap: Heap
+    _ kind: RecordKind, _ type: Int32, rank: Int, count: Int, units: Int, timed: Bool,
+    watching: Bool = true, _ heap: Heap
   ) throws(RavineError) -> UnsafeMutablePointer<Track> {
     let samples = kind == .activation || timed ? 0 : min(count, sampleSize)
-    let watched = watchesUnits(kind, rank: rank) ? units : 0
+    let watched = watching && watchesUnits(kind, rank: rank) ? units : 0
     let doubles =
       2 * levelCount + 2 * samples + Statistics.binCount
       + (timed ? 2 * Sequence.windowCount : 0)
@@ -125,6 +129,8 @@ struct Subject: BitwiseCopyable {
   let nameCount: Int
   /// Place in depth, from the input; -1: not said.
   var depth: Int64 = -1
+  /// Whether the host said so by `setDepth`.
+  var placed = false
   /// By kind: gradient, activation, weight, update.
   var gradient: UnsafeMutablePointer<Track>?
   var activation: UnsafeMutablePointer<Track>?
@@ -138,6 +144,8 @@ struct Subject: BitwiseCopyable {
   var swallowed: Window
   /// Shares of coordinates where eps dominates the denominator.
   var epsDominated: Window
+  /// What the last step of an attached optimizer that was sampled had.
+  var health = TensorHealth()
   /// Whether its rule makes the size of a step independent of that of the gradient; nil: not known.
   var normalizes: Bool?
 
@@ -168,6 +176,12 @@ struct Subject: BitwiseCopyable {
   mutating func pushRatio(_ ratio: Double) {
     ratios.push(ratio)
     if ratio.isFinite { ratioPeak = max(ratioPeak, ratio) }
+  }
+
+  /// Whether any of its arrays was recorded, or fed by an optimizer.
+  var wasSeen: Bool {
+    (gradient?.pointee.step ?? 0) > 0 || (activation?.pointee.step ?? 0) > 0
+      || (weight?.pointee.step ?? 0) > 0 || (update?.pointee.step ?? 0) > 0
   }
 
   /// A gradient of parameters: not of activations, and not one of many in time.

@@ -53,6 +53,14 @@ extension Monitor {
     guard level.isFinite, Double(window.count) >= limit("spike", "least") else {
       return (.nan, .nan)
     }
+    // Where half of the window is near, the median is, and nothing stands out.
+    if positive {
+      let near = level - 0.05 * limit("spike", "note")
+      let least = logarithms ? Math.exp(near) : near
+      var count = 0
+      for i in 0..<window.count where window.base[i] >= least { count += 1 }
+      if 2 * count > window.count + 1 { return (0, 1) }
+    }
     let n = window.copy(to: scratch)
     if logarithms { for i in 0..<n { scratch[i] = Math.log(scratch[i]) } }
     let median = Robust.median(scratch, n)
@@ -97,11 +105,16 @@ extension Monitor {
   private func watchGrowth(_ window: Window, _ level: Double, ofLoss: Bool) {
     let log2 = 0.6931471805599453
     guard growths.step == 0 || growths.ofLoss == ofLoss else { return }
+    guard level.isFinite else { return }
     let quick = Int(limit("growth", "doublings")) + 3
+    let newest = ofLoss && window.count > 0 ? Math.log(window.last) : window.last
+    guard window.count == 0 || level - newest >= log2 || steps % 8 == 0 else {
+      growths.judged = growths.judged || min(window.count, 63) + 1 > quick
+      return
+    }
     // The window does not hold this step yet.
     var n = window.copy(last: 63, to: scratch)
     if ofLoss { for i in 0..<n { scratch[i] = Math.log(scratch[i]) } }
-    guard level.isFinite else { return }
     scratch[n] = level
     n += 1
     if n > quick {

@@ -14,6 +14,7 @@ extension Optimizer {
       throw .state("the recipe accumulates nothing: write accumulate(8) | before its rule")
     }
     buffers.aim()
+    try watch(buffers)
     var report = try begin(plan)
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count {
@@ -22,12 +23,12 @@ extension Optimizer {
     }
     guard accumulated > 0 else {
       report.skipped = .noGradient
-      return report
+      return try told(report, plan, buffers)
     }
     connect(plan, buffers, reporting)
     try closeWindow(of: accumulated, plan, buffers, &report)
     scalars?.commit()
-    return report
+    return try told(report, plan, buffers)
   }
 
   /// A call whose gradients are only added up.

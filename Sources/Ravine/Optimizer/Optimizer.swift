@@ -36,6 +36,8 @@ public final class Optimizer {
   var partSteps: UInt64 = 0
   /// Steps in a row that a guard skipped.
   var skips = 0.0
+  /// The monitor that it tells of its steps.
+  var attachment: Attachment?
   /// A host's parallel_for broke off in the middle of a step.
   var poisoned = false
   /// Clauses that the recipe was created with; those after them come from set and override.
@@ -63,6 +65,8 @@ public final class Optimizer {
     tensors = Table(heap)
     names = NameIndex(heap)
   }
+
+  deinit { attachment?.optimizerEnds() }
 
   public var allocator: ravine_allocator { options.allocator }
 

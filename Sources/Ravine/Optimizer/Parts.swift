@@ -42,6 +42,7 @@ extension Optimizer {
     report.updateNorm = done.update.squareRoot()
     report.nonfinite = done.nonfinite
     report.skipped = done.parts > 0 ? .no : .noGradient
+    attachment?.endStep(report)
     return report
   }
 

@@ -38,7 +38,14 @@ struct Piece {
       countBytes(parameters: blocks, first, times: 1)
       for block in first..<first + blocks { settle(block) }
     case .update:
-      if !isElsewhere { update(first, blocks) }
+      if isElsewhere { return }
+      if let watch = work.pointee.watch {
+        update(first, blocks, for: watch)
+      } else {
+        update(first, blocks)
+      }
+    case .look:
+      look(first, blocks)
     case .direct:
       countBytes(gradient: blocks, first)
       for block in first..<first + blocks { direct(block) }

@@ -63,6 +63,9 @@ extension Piece {
         own[0] = squares(g + at, nil, n)
         own[1] = squares(old, UnsafeRawPointer(new), n)
       }
+      if let sizes = call.sizes {
+        sizeKernel(g + at, 1, padded, sizes + 2 * (start / RAVINE_BLOCK))
+      }
       if !apart, ravine_load(&work.pointee.failure.pointee.count) == 0 {
         memcpy(place, new, n * lane)
       }

@@ -5,7 +5,7 @@ import Kernels
 /// The pass that makes the update.
 extension Piece {
   /// Whether the rule can read and write the caller's memory as it lies, with scalar factors only.
-  private var isDirect: Bool {
+  var isDirect: Bool {
     work.pointee.before == work.pointee.stageCount && !work.pointee.transforming
       && !group.pointee.matrix
       && tensor.pointee.gradType == tensor.pointee.laneType
@@ -53,16 +53,19 @@ extension Piece {
       raw *= factor * factor
     }
     let (g, factor) = gradient(block, upTo: work.pointee.before)
+    lookBehind(block, g, factor)
     let data = tensor.pointee.data.unsafelyUnwrapped
     let p = parameters(block)
     let size = ElementType.size(tensor.pointee.type).unsafelyUnwrapped
     let place = data + block * RAVINE_BLOCK * size
     let follows = work.pointee.before < work.pointee.stageCount
+    let old = keep(p, block)
     let new = follows ? scratch.new : p == UnsafeRawPointer(place) ? place : scratch.p
     call(block, n, p, new, g, factor, sums)
     if follows { follow(upTo: work.pointee.stageCount, block, n, p, new, g, factor, sums) }
     if let sums, work.pointee.transforming { sums[0] = raw } else { prepareNorms(block, 1) }
     if new != place { store(new, block) }
+    if let old { inspect(block, old, new) }
   }
 
   /// Puts a block of new parameters where they belong.
@@ -154,6 +157,6 @@ extension Piece {
       constants: tensor.pointee.constants, p: p, out: out, g: g, factor: factor,
       state: scratch.arrays, masks: scratch.masks, count: (n + 15) & ~15,
       ahead: tensor.pointee.count > RAVINE_BLOCK ? RAVINE_BLOCK : 0, valid: n, sums: sums,
-      measuring: 0)
+      measuring: 0, sizes: sums == nil ? nil : sizes(block))
   }
 }

@@ -211,17 +211,23 @@ struct RowWork: BitwiseCopyable {
     }
   }
 
+  /// The gradient of element e, as the arithmetic sees it.
+  func gradient(_ tensor: Tensor, _ e: Int) -> Double {
+    let size = ElementType.size(gradType).unsafelyUnwrapped
+    let row = e / length, column = e - row * length
+    var k = first[row], x = 0.0
+    while k >= 0 {
+      x += element(grads + k * length * size, gradType, column)
+      k = next[k]
+    }
+    return tensor.wide == 0 ? Double(Float(x)) : x
+  }
+
   /// The sentence about the first element that is not finite.
   func nonfinite(_ tensor: Tensor, _ more: Text) -> RavineError {
-    let size = ElementType.size(gradType).unsafelyUnwrapped
     for e in 0..<tensor.count {
       let row = e / length, column = e - row * length
-      var k = first[row], x = 0.0
-      while k >= 0 {
-        x += element(grads + k * length * size, gradType, column)
-        k = next[k]
-      }
-      if tensor.wide == 0 { x = Double(Float(x)) }
+      let x = gradient(tensor, e)
       if x.isFinite { continue }
       return RavineError(
         RVN_ERR_NONFINITE,

@@ -17,11 +17,14 @@ public struct StepReport {
 
 extension Optimizer {
   /// One update of every tensor that has a gradient. `grads`: one for each tensor, or nil for the
-  /// bound ones. `reporting`: whether to measure norms.
+  /// bound ones. `reporting`: whether to measure norms. `loss`: of this batch, for a monitor.
   public func step(
-    _ grads: UnsafeBufferPointer<UnsafeRawPointer?>? = nil, reporting: Bool = true
+    _ grads: UnsafeBufferPointer<UnsafeRawPointer?>? = nil, reporting: Bool = true,
+    loss: Double? = nil
   ) throws(RavineError) -> StepReport {
     try checkPoison()
+    attachment?.loss = loss
+    defer { attachment?.loss = nil }
     if let grads, grads.count != tensors.count {
       throw .argument("grad_count is \(grads.count), but there are \(tensors.count) tensors")
     }
@@ -41,6 +44,13 @@ extension Optimizer {
 
   /// One update of the tensors that the buffers are aimed at, with the gradients that were noted.
   func apply(_ plan: Plan, _ buffers: Buffers, active: Bool, _ reporting: Bool)
+    throws(RavineError) -> StepReport
+  {
+    try watch(buffers)
+    return try told(try advance(plan, buffers, active: active, reporting), plan, buffers)
+  }
+
+  private func advance(_ plan: Plan, _ buffers: Buffers, active: Bool, _ reporting: Bool)
     throws(RavineError) -> StepReport
   {
     var report = try begin(plan)
@@ -167,7 +177,7 @@ extension Optimizer {
     work.pointee.before = plan.before
     work.pointee.prepared = plan.prepared
     work.pointee.transforming = plan.transforming
-    work.pointee.reporting = reporting
+    work.pointee.reporting = reporting || work.pointee.watch != nil
     work.pointee.step = step
     work.pointee.call = accumulated
     work.pointee.storing = plan.storing.map { plan.facts($0).storing } ?? .plain

@@ -119,6 +119,19 @@ func shapeText(_ shape: UnsafePointer<Int64>, _ rank: Int) -> Text {
   return out
 }
 
+/// What may be the name of a tensor, or of another array that is watched.
+func checkName(_ bytes: UnsafeBufferPointer<UInt8>) throws(RavineError) {
+  guard bytes.count > 0, bytes.count <= 255 else {
+    throw .name(
+      "a tensor's name has 1 to 255 bytes, this one \(bytes.count == 0 ? "none" : "more")")
+  }
+  for c in bytes where c < 32 || c == 127 {
+    throw .name("a tensor's name has the control character \(c)")
+  }
+  let text = Text(bytes.baseAddress.unsafelyUnwrapped, count: bytes.count)
+  guard malformedUTF8(text.bytes) == nil else { throw .name("the name '\(text)' is not UTF-8") }
+}
+
 /// A tensor as a caller describes it.
 public struct TensorDescription {
   public var name: UnsafePointer<CChar>?
@@ -166,15 +179,9 @@ extension TensorDescription {
   func check() throws(RavineError) -> Int {
     guard let name else { throw .argument("tensor.name is NULL") }
     let length = strnlen(name, 256)
-    guard length > 0, length <= 255 else {
-      throw .name("a tensor's name has 1 to 255 bytes, this one \(length == 0 ? "none" : "more")")
-    }
     let bytes = UnsafeRawPointer(name).assumingMemoryBound(to: UInt8.self)
+    try checkName(UnsafeBufferPointer(start: bytes, count: length))
     let text = Text(bytes, count: length)
-    for c in text.bytes where c < 32 || c == 127 {
-      throw .name("a tensor's name has the control character \(c)")
-    }
-    guard malformedUTF8(text.bytes) == nil else { throw .name("the name '\(text)' is not UTF-8") }
     guard let size = ElementType.size(type) else {
       throw RavineError(
         RVN_ERR_TYPE,

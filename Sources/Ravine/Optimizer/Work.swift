@@ -93,11 +93,13 @@ struct Phase: BitwiseCopyable {
     case accumulate
     /// How many elements are not finite.
     case count
+    /// How large the gradient is, for a monitor.
+    case look
 
     /// Whether it changes parameters or state.
     var writes: Bool {
       switch self {
-      case .measure, .settle, .probe, .count: false
+      case .measure, .settle, .probe, .count, .look: false
       default: true
       }
     }
@@ -153,6 +155,8 @@ struct Work: BitwiseCopyable {
   var rows: UnsafePointer<RowWork>?
   /// The matrix in the workspace, while one tensor is stepped as a matrix.
   var matrix: UnsafeMutableRawPointer?
+  /// What a monitor that is attached wants to know.
+  var watch: UnsafePointer<WatchWork>? = nil
   var next: Int
   var finished: Int
 

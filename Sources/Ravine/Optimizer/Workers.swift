@@ -53,7 +53,8 @@ private func prefetch(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Wor
   guard let grad = tensor.pointee.grad else { return }  // a frozen tensor has no slots either
   let bytes = min(tensor.pointee.count * tensor.pointee.lane, 256)
   let kind = work.pointee.phase.kind
-  let gradientOnly = kind == .count || (kind == .measure && !work.pointee.phase.ruleMeasures)
+  let gradientOnly =
+    kind == .count || kind == .look || (kind == .measure && !work.pointee.phase.ruleMeasures)
   let slots = gradientOnly ? 0 : work.pointee.groups[tensor.pointee.group].slots
   var at = 0
   while at < bytes {

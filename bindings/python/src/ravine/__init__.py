@@ -46,7 +46,7 @@ from ._landscape import (
 from ._init import init
 from ._library import isa, set_threads, shutdown, version
 from ._metric import MetricReport
-from ._monitor import Monitor, Statistics
+from ._monitor import Monitor, Statistics, StepHealth, TensorHealth
 from ._noise import NoiseScale, noise_scale
 from ._optimizer import Optimizer
 from ._range import RangeTest, Suggestion, range_test
@@ -95,8 +95,10 @@ __all__ = [
     "Slot",
     "StateError",
     "Statistics",
+    "StepHealth",
     "StepReport",
     "Suggestion",
+    "TensorHealth",
     "Times",
     "UnknownNameError",
     "UnsupportedError",

@@ -20,7 +20,7 @@ from ._recipe import Recipe, clause_text, patterns_text
 class Handle:
     """What an optimizer can do without looking at an array."""
 
-    __slots__ = ("_handle", "_finalizer", "_lock", "_product", "__weakref__")
+    __slots__ = ("_handle", "_finalizer", "_lock", "_monitor", "_product", "__weakref__")
 
     def __init__(
         self, recipe: str | Recipe, threads: int | None, product: Product | None = None
@@ -37,6 +37,8 @@ class Handle:
         # One call at a time. A call from a signal handler comes between two native calls of the
         # same thread, and must not wait for itself.
         self._lock = RLock()
+        self._monitor: object = None
+        """The attached one: it lives as long as this."""
 
     def _open(self) -> c_void_p:
         if not self._handle:
@@ -132,6 +134,7 @@ class Handle:
         with self._lock:
             self._finalizer()
             self._handle = c_void_p()
+            self._monitor = None
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise UsageError(

@@ -310,6 +310,43 @@ class Statistics(Sized):
     ]
 
 
+class StepHealth(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("step", c_uint64),
+        ("updates", c_uint64),
+        ("sampled", c_uint64),
+        ("clipped", c_uint64),
+        ("guarded", c_uint64),
+        ("accumulated", c_uint64),
+        ("grad_norm1", c_double),
+        ("grad_norm2", c_double),
+        ("grad_norm_inf", c_double),
+        ("clipped_norm1", c_double),
+        ("clipped_norm2", c_double),
+        ("clipped_norm_inf", c_double),
+        ("clip_scale", c_double),
+        ("update_norm", c_double),
+        ("nonfinite", c_uint64),
+        ("nonfinite_index", c_int64),
+    ]
+
+
+class TensorHealth(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("step", c_uint64),
+        ("depth", c_int64),
+        ("weight_norm", c_double),
+        ("update_norm", c_double),
+        ("ratio", c_double),
+        ("swallowed", c_double),
+        ("eps_dominated", c_double),
+        ("signal_to_noise", c_double),
+        ("cosine", c_double),
+    ]
+
+
 class Entry(Sized):
     _fields_ = [
         ("struct_size", c_size_t),

@@ -185,7 +185,7 @@ class Optimizer(Parts):
             which is left alone. Without `grads`, the bound ones. They are only read, and not
             kept alive. An array that is the same object as the last time is not checked again.
         loss
-            The loss of this batch, for recipes that need it.
+            The loss of this batch, for an attached `Monitor` and for recipes that need it.
         """
         self._enter()
         try:

@@ -1,0 +1,641 @@
+/* A monitor that an optimizer feeds: bytes, numbers, parts and skips, wrong use, memory. */
+#include <math.h>
+
+#include "failing.h"
+
+enum { A = 2500, B = 20, ROW = 10 };
+static float a[A], ga[A], b[B], gb[B];
+static char text[1 << 16], json[1 << 18];
+
+static rvn_monitor *monitor_with(const rvn_options *options) {
+  rvn_monitor *m = NULL;
+  CHECK_OK(rvn_monitor_create(options, &m));
+  return m;
+}
+
+static rvn_status add_shaped(rvn_optimizer *opt, const char *name, void *data, const void *grad,
+                             int64_t rows, int64_t columns, int32_t dtype) {
+  rvn_tensor t;
+  int64_t shape[2];
+  memset(&t, 0, sizeof t);
+  shape[0] = rows, shape[1] = columns;
+  t.struct_size = sizeof t, t.name = name, t.data = data, t.grad = grad, t.dtype = dtype;
+  t.rank = columns ? 2 : 1, t.shape = shape;
+  return rvn_optimizer_add(opt, &t, NULL);
+}
+
+static rvn_optimizer *model_with(const char *recipe, const rvn_options *options) {
+  rvn_optimizer *opt = NULL;
+  CHECK_OK(rvn_optimizer_create_with(recipe, options, &opt));
+  random_state = 7;
+  fill_random(a, A, 1), fill_random(b, B, 1);
+  CHECK_OK(add_shaped(opt, "fc0.weight", a, ga, A / ROW, ROW, RVN_F32));
+  CHECK_OK(add_shaped(opt, "fc0.bias", b, gb, B, 0, RVN_F32));
+  return opt;
+}
+
+static rvn_options threads_of(int threads) {
+  rvn_options o;
+  memset(&o, 0, sizeof o);
+  o.struct_size = sizeof o, o.threads = threads;
+  return o;
+}
+
+static void new_gradients(void) { fill_random(ga, A, 0.1f), fill_random(gb, B, 0.5f); }
+
+static rvn_status step(rvn_optimizer *opt, double loss, rvn_step_report *report) {
+  rvn_step_input input;
+  memset(&input, 0, sizeof input);
+  input.struct_size = sizeof input, input.loss = loss, input.has_loss = 1;
+  return rvn_optimizer_step(opt, &input, report);
+}
+
+static rvn_step_health last(rvn_monitor *m) {
+  rvn_step_health s;
+  memset(&s, 0, sizeof s);
+  s.struct_size = sizeof s;
+  CHECK_OK(rvn_monitor_step(m, &s));
+  return s;
+}
+static rvn_tensor_health tensor(rvn_monitor *m, const char *name) {
+  rvn_tensor_health t;
+  memset(&t, 0, sizeof t);
+  t.struct_size = sizeof t;
+  CHECK_OK(rvn_monitor_tensor(m, name, &t));
+  return t;
+}
+static rvn_statistics statistics(rvn_monitor *m, const char *name) {
+  rvn_statistics s;
+  memset(&s, 0, sizeof s);
+  s.struct_size = sizeof s;
+  CHECK_OK(rvn_monitor_statistics(m, name, RVN_KIND_GRADIENT, &s));
+  return s;
+}
+static int near(double x, double y) { return fabs(x - y) <= 1e-9 * (fabs(x) + fabs(y)) + 1e-300; }
+/* A sum whose terms were added by fours in float. */
+static int nearly(double x, double y) { return fabs(x - y) <= 2.4e-7 * fabs(y); }
+
+static const char *recipes[] = {
+    "sgd(0.1)", "adamw(1e-3)", "clip_norm(0.5) | adamw(1e-2)", "clip_value(0.02) | sgd(0.1, momentum=0.9)",
+    "unscale(16) | clip_norm(1) | lamb(1e-2) | decay(0.1) | ema(0.9)", "accumulate(3) | clip_norm(1) | lion(1e-3)",
+    "finite_guard | clip_unit(0.01) | rmsprop(1e-3, centered=true)", "centralize | prodigy | cautious",
+    "adagrad(0.1) | lookahead(3)"};
+
+/* ---- the same bytes, and the same report ---- */
+
+static void run(const char *recipe, int threads, int every, rvn_monitor **out, float *pa, float *pb) {
+  rvn_options options = threads_of(threads);
+  rvn_optimizer *opt = model_with(recipe, &options);
+  rvn_monitor *m = NULL;
+  int i;
+  if (out) {
+    m = monitor_with(NULL);
+    CHECK_OK(rvn_monitor_attach(m, opt));
+    CHECK_OK(rvn_monitor_set(m, "attached.every", every));
+  }
+  for (i = 0; i < 40; i++) {
+    new_gradients();
+    if (i == 20 && strstr(recipe, "finite_guard")) ga[1234] = NAN;
+    CHECK_OK(step(opt, 1.0 / (i + 1), NULL));
+  }
+  memcpy(pa, a, sizeof a), memcpy(pb, b, sizeof b);
+  rvn_optimizer_destroy(opt);
+  if (out) *out = m;
+}
+
+static void same_bytes(void) {
+  static float pa[3][A], pb[3][B];
+  static char first[1 << 18];
+  size_t k;
+  for (k = 0; k < sizeof recipes / sizeof *recipes; k++) {
+    int threads, every;
+    NOTE("%s", recipes[k]);
+    run(recipes[k], 1, 0, NULL, pa[0], pb[0]);
+    for (every = 1; every <= 16; every *= 4) {
+      for (threads = 1; threads <= 3; threads += 2) {
+        rvn_monitor *m;
+        run(recipes[k], threads, every, &m, pa[1], pb[1]);
+        CHECK_BYTES(pa[0], pa[1], sizeof pa[0]);
+        CHECK_BYTES(pb[0], pb[1], sizeof pb[0]);
+        CHECK_OK(rvn_monitor_report_json(m, threads == 1 ? first : json, sizeof json, NULL));
+        if (threads > 1) CHECK(strcmp(first, json) == 0);
+        rvn_monitor_destroy(m);
+      }
+    }
+  }
+  NOTE("%s", "");
+}
+
+/* ---- numbers, against plain loops ---- */
+
+static void numbers(void) {
+  rvn_optimizer *opt = model_with("clip_norm(0.25) | sgd(0.5)", NULL);
+  rvn_monitor *m = monitor_with(NULL);
+  double one = 0, two = 0, most = 0, up = 0, w = 0, u = 0;
+  rvn_step_report report;
+  rvn_step_health s;
+  rvn_tensor_health t;
+  rvn_statistics g;
+  float old[A];
+  int i;
+  report.struct_size = sizeof report;
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  new_gradients();
+  ga[7] = 0, ga[8] = 1e-40f, ga[2001] = -3;
+  memcpy(old, a, sizeof a);
+  CHECK_OK(step(opt, 2, &report));
+  for (i = 0; i < A + B; i++) {
+    double x = fabs((double)(i < A ? ga[i] : gb[i - A]));
+    one += x, two += x * x, most = x > most ? x : most;
+  }
+  for (i = 0; i < A; i++) {
+    w += (double)old[i] * (double)old[i];
+    u += (double)(old[i] - a[i]) * (double)(old[i] - a[i]);
+  }
+  s = last(m);
+  CHECK(s.step == 1 && s.updates == 1 && s.sampled == 1 && s.clipped == 1 && s.guarded == 0);
+  CHECK(nearly(s.grad_norm1, one) && near(s.grad_norm2, sqrt(two)) && s.grad_norm_inf == most);
+  CHECK(near(s.grad_norm2, report.grad_norm) && s.clip_scale == report.clip_scale);
+  CHECK(near(s.clipped_norm2, report.clip_scale * sqrt(two)) && near(s.clipped_norm_inf, report.clip_scale * most));
+  CHECK(nearly(s.clipped_norm1, report.clip_scale * one) && s.clipped_norm2 <= 0.25);
+  CHECK(s.update_norm == report.update_norm && s.nonfinite == 0 && s.nonfinite_index == -1);
+  t = tensor(m, "fc0.weight");
+  CHECK(t.step == 1 && t.depth == 0 && near(t.weight_norm, sqrt(w)) && near(t.update_norm, sqrt(u)));
+  CHECK(near(t.ratio, sqrt(u / w)) && t.cosine > 0.999 && t.cosine < 1.000001);
+  CHECK(isnan(t.eps_dominated) && isnan(t.signal_to_noise) && t.swallowed >= 0 && t.swallowed < 1e-3);
+  CHECK(tensor(m, "fc0.bias").depth == 0);
+  g = statistics(m, "fc0.weight");
+  CHECK(g.count == A && g.zeros == 1 && g.subnormals == 1 && g.largest_index == 2001 && g.norm_inf == 3);
+  CHECK(g.histogram[0] == 1 && g.histogram[32] == 1 && isnan(g.mean) && isnan(g.smallest));
+  one = 0;
+  for (i = 0; i < 64; i++) one += (double)g.histogram[i];
+  CHECK(one == A - 1);
+  up = s.update_norm;
+  new_gradients();
+  CHECK_OK(step(opt, 1, &report));
+  s = last(m), t = tensor(m, "fc0.weight");
+  CHECK(s.step == 2 && s.sampled == 1 && t.step == 1 && s.update_norm != up && s.clipped == 2);
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  CHECK(strstr(text, "after 2 steps") && strstr(text, "loss 2 to 1"));
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+/* Norms at the ends of the range, of float and of double. */
+static void extremes(void) {
+  static const double sizes[] = {1e20, 1e-30, 1e200, 1e-200};
+  static float p[1500], g[1500];
+  static double q[1500], h[1500];
+  int k, i;
+  for (k = 0; k < 4; k++) {
+    rvn_optimizer *opt = create("sgd(0)");
+    rvn_monitor *m = monitor_with(NULL);
+    rvn_step_health s;
+    NOTE("%g", sizes[k]);
+    for (i = 0; i < 1500; i++) g[i] = (float)sizes[k], h[i] = sizes[k];
+    if (k < 2) CHECK_OK(add_typed(opt, "w", p, g, 1500, RVN_F32, 0));
+    else CHECK_OK(add_typed(opt, "w", q, h, 1500, RVN_F64, 0));
+    CHECK_OK(rvn_monitor_attach(m, opt));
+    CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+    s = last(m);
+    CHECK(fabs(s.grad_norm2 / (sizes[k] * sqrt(1500)) - 1) < 1e-7);
+    CHECK(fabs(s.grad_norm1 / (sizes[k] * 1500) - 1) < 2.4e-7 && fabs(s.grad_norm_inf / sizes[k] - 1) < 1e-7);
+    CHECK(s.nonfinite == 0);
+    rvn_monitor_destroy(m), rvn_optimizer_destroy(opt);
+  }
+  NOTE("%s", "");
+}
+
+static void not_finite(void) {
+  rvn_optimizer *opt = model_with("finite_guard | adamw(1e-3)", NULL);
+  rvn_monitor *m = monitor_with(NULL);
+  rvn_step_report report;
+  rvn_step_health s;
+  int i;
+  report.struct_size = sizeof report;
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  for (i = 0; i < 30; i++) {
+    new_gradients();
+    if (i == 24) ga[1999] = INFINITY, ga[2100] = NAN, gb[3] = NAN;
+    CHECK_OK(step(opt, 1, &report));
+    if (i != 24) continue;
+    s = last(m);
+    CHECK(report.skipped == 1 && s.guarded == 1 && s.updates == 24 && s.step == 25);
+    CHECK(s.nonfinite == 3 && s.nonfinite_index == 1999 && s.update_norm == 0);
+    CHECK(isfinite(s.grad_norm2));
+  }
+  s = last(m);
+  CHECK(s.updates == 29 && s.guarded == 1 && s.nonfinite == 0);
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  CHECK(strstr(text, "the gradient of fc0.weight") && strstr(text, "first in step 25: inf at index 1999, 2 of 2500 elements"));
+  CHECK(strstr(text, "1 other array has some") && strstr(text, "3 not finite"));
+  CHECK(strstr(text, "skipped by a guard"));
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+/* ---- what is a step ---- */
+
+static void accumulating(void) {
+  rvn_optimizer *opt = model_with("accumulate(3) | sgd(0.1)", NULL);
+  rvn_monitor *m = monitor_with(NULL);
+  rvn_step_report report;
+  rvn_step_health s;
+  int i;
+  report.struct_size = sizeof report;
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  for (i = 0; i < 7; i++) {
+    new_gradients();
+    if (i == 1) gb[2] = NAN;
+    CHECK_OK(step(opt, i, &report));
+    if (i == 1) gb[2] = 0;
+  }
+  s = last(m);
+  CHECK(s.updates == 2 && s.accumulated == 5 && s.step == 2);
+  CHECK_OK(rvn_optimizer_flush(opt, &report));
+  s = last(m);
+  CHECK(s.updates == 3 && near(s.grad_norm2, report.grad_norm) && near(s.clipped_norm2, report.grad_norm));
+  CHECK_OK(rvn_optimizer_flush(opt, &report));
+  CHECK(last(m).updates == 3 && report.skipped == 3);
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  /* the means of 0, 1, 2 and of 3, 4, 5; and 6 alone */
+  CHECK(strstr(text, "loss 1 to 6") && strstr(text, "after 3 steps"));
+  CHECK(strstr(text, "the gradient of fc0.bias") && strstr(text, "first in step 1: nan at index 2"));
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+static void parts_and_rows(void) {
+  static const int64_t rows[] = {200, 3, 200, 17};
+  static float grads[4 * ROW];
+  rvn_optimizer *opt = model_with("adam(1e-3)", NULL);
+  rvn_monitor *m = monitor_with(NULL);
+  rvn_step_report report;
+  rvn_step_health s;
+  rvn_statistics g;
+  double two = 0;
+  int i, k;
+  report.struct_size = sizeof report;
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  new_gradients();
+  CHECK_OK(rvn_optimizer_begin_step(opt));
+  CHECK_OK(rvn_optimizer_step_tensor(opt, 1, NULL, NULL));
+  CHECK_STATUS(rvn_monitor_detach(m), RVN_OK);
+  CHECK_STATUS(rvn_monitor_attach(m, opt), RVN_ERR_STATE), CHECK_SAYS("a step is open");
+  CHECK_OK(rvn_optimizer_end_step(opt, &report));
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  for (i = 0; i < 2; i++) {
+    CHECK_OK(rvn_optimizer_begin_step(opt));
+    CHECK_OK(rvn_optimizer_step_tensor(opt, 1, NULL, NULL));
+    CHECK_OK(rvn_optimizer_step_tensor(opt, 0, ga, NULL));
+    CHECK_OK(rvn_optimizer_end_step(opt, &report));
+  }
+  s = last(m);
+  CHECK(s.step == 2 && s.updates == 2 && near(s.grad_norm2, report.grad_norm) && near(s.update_norm, report.update_norm));
+  CHECK(tensor(m, "fc0.bias").step == 1);
+  /* rows: 200 twice, so its gradients are added */
+  fill_random(grads, 4 * ROW, 1);
+  grads[2 * ROW + 4] = 50;
+  CHECK_OK(rvn_monitor_set(m, "attached.every", 1));
+  CHECK_OK(rvn_optimizer_step_rows(opt, 0, rows, 4, grads, &report));
+  for (k = 0; k < ROW; k++) {
+    double x = (double)grads[k] + (double)grads[2 * ROW + k], y = (double)grads[ROW + k], z = (double)grads[3 * ROW + k];
+    two += x * x + y * y + z * z;
+  }
+  s = last(m), g = statistics(m, "fc0.weight");
+  CHECK(s.step == 3 && fabs(s.grad_norm2 / sqrt(two) - 1) < 1e-6 && near(s.grad_norm2, report.grad_norm));
+  CHECK(g.count == 3 * ROW && g.largest_index == 200 * ROW + 4);
+  grads[ROW + 2] = NAN;
+  CHECK_OK(rvn_optimizer_step_rows(opt, 0, rows, 4, grads, &report));
+  s = last(m);
+  CHECK(s.nonfinite == 1 && s.nonfinite_index == 3 * ROW + 2);
+  CHECK_OK(rvn_optimizer_step_rows(opt, 0, rows, 0, grads, &report)); /* nothing */
+  CHECK(report.skipped == 3 && last(m).step == 4);
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+static void types(void) {
+  static const int32_t kinds[] = {RVN_F32, RVN_F64, RVN_BF16, RVN_F16};
+  static double memory[4][2][1100];
+  int k, i;
+  for (k = 0; k < 4; k++) {
+    rvn_optimizer *opt = create("adamw(1e-3) | decay(0.1)");
+    rvn_monitor *m = monitor_with(NULL);
+    rvn_tensor_health t;
+    int64_t empty = 0;
+    (void)empty;
+    NOTE("dtype %d", kinds[k]);
+    for (i = 0; i < 1100; i++) {
+      float x = 1 + (float)i / 2048;
+      if (kinds[k] == RVN_F64) memory[k][0][i] = (double)x, memory[k][1][i] = 1e-3;
+      if (kinds[k] == RVN_F32) ((float *)memory[k][0])[i] = x, ((float *)memory[k][1])[i] = 1e-3f;
+      if (kinds[k] == RVN_BF16) ((uint16_t *)memory[k][0])[i] = 0x3f80, ((uint16_t *)memory[k][1])[i] = 0x3a83;
+      if (kinds[k] == RVN_F16) ((uint16_t *)memory[k][0])[i] = 0x3c00, ((uint16_t *)memory[k][1])[i] = 0x1419;
+    }
+    CHECK_OK(add_shaped(opt, "w", memory[k][0], memory[k][1], 11, 100, kinds[k]));
+    CHECK_OK(add_shaped(opt, "none", NULL, NULL, 0, 0, kinds[k]));
+    CHECK_OK(add_shaped(opt, "one", memory[k][0] + 1050, memory[k][1] + 1050, 1, 0, kinds[k]));
+    CHECK_OK(rvn_monitor_attach(m, opt));
+    for (i = 0; i < 3; i++) CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+    t = tensor(m, "w");
+    CHECK(fabs(t.update_norm / (1.1e-3 * sqrt(1100)) - 1) < 0.3 && t.cosine > 0.9);
+    /* steps of 1e-3 are seen in float16, whose numbers are 1e-3 apart there, not in bfloat16 (8e-3) */
+    CHECK(kinds[k] == RVN_BF16 ? t.swallowed == 1 : t.swallowed < 1e-3);
+    CHECK(t.eps_dominated == 0);
+    rvn_monitor_destroy(m), rvn_optimizer_destroy(opt);
+  }
+  NOTE("%s", "");
+}
+
+static void eps_and_noise(void) {
+  rvn_optimizer *opt = model_with("adam(1e-3, eps=1e-2)", NULL);
+  rvn_monitor *m = monitor_with(NULL);
+  rvn_tensor_health t;
+  int step_number, i;
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  CHECK_OK(rvn_monitor_set(m, "attached.every", 2));
+  for (step_number = 0; step_number < 9; step_number++) {
+    for (i = 0; i < A; i++) ga[i] = i < 1000 ? 1e-3f : i < 1500 ? 0 : (i + step_number) % 2 ? 1.0f : -1.0f;
+    for (i = 0; i < B; i++) gb[i] = 1;
+    CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  }
+  t = tensor(m, "fc0.weight");
+  CHECK(fabs(t.eps_dominated - 0.5) < 1e-9); /* 1000 of the 2000 that have a gradient */
+  CHECK(t.signal_to_noise < 0.05);            /* it alternates */
+  t = tensor(m, "fc0.bias");
+  CHECK(t.eps_dominated == 0 && (isnan(t.signal_to_noise) || t.signal_to_noise > 1e3)); /* always the same */
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  CHECK(strstr(text, "note    eps_dominated") != NULL);
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+/* What the host records by name joins what the optimizer tells. */
+static void joined(void) {
+  rvn_optimizer *opt = model_with("sgd(0.1)", NULL);
+  rvn_monitor *m = monitor_with(NULL);
+  rvn_record r;
+  int64_t shape[2];
+  double loss = 5;
+  rvn_step_report report;
+  shape[0] = A / ROW, shape[1] = ROW;
+  memset(&r, 0, sizeof r);
+  r.struct_size = sizeof r, r.name = "fc0", r.data = a, r.shape = shape, r.dtype = RVN_F32, r.rank = 2;
+  r.kind = RVN_KIND_ACTIVATION, r.depth = 0, r.time = -1;
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  new_gradients();
+  CHECK_OK(rvn_monitor_record(m, &r));
+  CHECK_OK(step(opt, 3, NULL));
+  /* its own gradient and loss stand */
+  r.name = "fc0.weight", r.kind = RVN_KIND_GRADIENT, r.data = a;
+  CHECK_OK(rvn_monitor_record(m, &r));
+  r.name = "loss", r.kind = RVN_KIND_LOSS, r.data = &loss, r.dtype = RVN_F64, r.rank = 0, r.depth = -1;
+  CHECK_OK(rvn_monitor_record(m, &r));
+  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  CHECK(isfinite(statistics(m, "fc0.weight").mean));
+  CHECK_STATUS(rvn_monitor_end_step(m, NULL), RVN_ERR_STATE);
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  CHECK(strstr(text, "after 2 steps") && strstr(text, "loss 3 to 5"));
+  /* another tensor of the same name begins anew */
+  CHECK_OK(rvn_optimizer_remove(opt, 0));
+  CHECK_OK(add_shaped(opt, "fc0.weight", a, ga, 50, 20, RVN_F32));
+  report.struct_size = sizeof report;
+  CHECK_OK(step(opt, 2, &report));
+  CHECK(last(m).step == 3 && near(last(m).grad_norm2, report.grad_norm));
+  /* no gradient at all: a step for what the host recorded and the loss, else none */
+  CHECK_OK(rvn_optimizer_bind(opt, 1, b, NULL));
+  CHECK_OK(rvn_optimizer_bind(opt, 2, a, NULL));
+  CHECK_OK(rvn_optimizer_step(opt, NULL, &report));
+  CHECK(report.skipped == 3);
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  CHECK(strstr(text, "after 3 steps") != NULL);
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+static rvn_status range_step(void *user, double rate, double *loss) {
+  (void)rate;
+  *loss = 1;
+  return rvn_optimizer_step(user, NULL, NULL);
+}
+
+static void range_tests_are_left_out(void) {
+  rvn_optimizer *opt = model_with("sgd(0.1)", NULL);
+  rvn_monitor *m = monitor_with(NULL);
+  rvn_range_result result;
+  memset(&result, 0, sizeof result);
+  result.struct_size = sizeof result;
+  new_gradients();
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  CHECK_OK(rvn_range_test(opt, range_step, opt, NULL, &result));
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  CHECK(strstr(text, "after 0 steps") != NULL);
+  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  CHECK(last(m).step == 1);
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+/* ---- depth ---- */
+
+static void depths(void) {
+  static const char *dotted[] = {"embed", "h.0.w", "h.0.b", "h.1.w", "h.1.b", "out"};
+  static const int64_t wanted[] = {0, 1, 1, 2, 2, 3};
+  static const char *plain[] = {"w1", "b1", "w2", "b2", "scale"};
+  static const int64_t layers[] = {0, 0, 1, 1, 1};
+  rvn_optimizer *opt = create("sgd(0.1)"), *other = create("sgd(0.1)");
+  rvn_monitor *m = monitor_with(NULL), *n = monitor_with(NULL);
+  int i;
+  CHECK_OK(rvn_monitor_set_depth(m, "h.1.b", 7));
+  for (i = 0; i < 6; i++) CHECK_OK(add_shaped(opt, dotted[i], a, ga, 4, 5, RVN_F32));
+  for (i = 0; i < 5; i++) CHECK_OK(add_shaped(other, plain[i], a, ga, 4, i % 2 || i == 4 ? 0 : 5, RVN_F32));
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  CHECK_OK(rvn_monitor_attach(n, other));
+  new_gradients();
+  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  CHECK_OK(rvn_optimizer_step(other, NULL, NULL));
+  for (i = 0; i < 6; i++) CHECK(tensor(m, dotted[i]).depth == (i == 4 ? 7 : wanted[i]));
+  for (i = 0; i < 5; i++) CHECK(tensor(n, plain[i]).depth == layers[i]);
+  CHECK_OK(rvn_monitor_set_depth(m, "out", -1));
+  CHECK(tensor(m, "out").depth == -1);
+  CHECK_STATUS(rvn_monitor_set_depth(m, "out", -2), RVN_ERR_ARGUMENT), CHECK_SAYS("depth is -2");
+  CHECK_STATUS(rvn_monitor_set_depth(m, "out", 1000001), RVN_ERR_ARGUMENT);
+  CHECK_STATUS(rvn_monitor_set_depth(m, "", 1), RVN_ERR_NAME);
+  CHECK_STATUS(rvn_monitor_set_depth(m, "\xff", 1), RVN_ERR_NAME);
+  CHECK_STATUS(rvn_monitor_set_depth(m, "a\n", 1), RVN_ERR_NAME);
+  CHECK_STATUS(rvn_monitor_set_depth(m, NULL, 1), RVN_ERR_ARGUMENT);
+  rvn_monitor_destroy(m), rvn_monitor_destroy(n), rvn_optimizer_destroy(opt), rvn_optimizer_destroy(other);
+}
+
+/* ---- wrong use, and ends ---- */
+
+static void misuse(void) {
+  rvn_optimizer *opt = model_with("sgd(0.1)", NULL), *other = create("sgd(0.1)");
+  rvn_monitor *m = monitor_with(NULL), *n = monitor_with(NULL);
+  rvn_step_health s;
+  rvn_tensor_health t;
+  double value = -7;
+  CHECK_STATUS(rvn_monitor_attach(NULL, opt), RVN_ERR_ARGUMENT), CHECK_SAYS("the monitor is NULL");
+  CHECK_STATUS(rvn_monitor_attach(m, NULL), RVN_ERR_ARGUMENT), CHECK_SAYS("the optimizer is NULL");
+  CHECK_STATUS(rvn_monitor_attach((rvn_monitor *)opt, opt), RVN_ERR_ARGUMENT), CHECK_SAYS("not a monitor");
+  CHECK_STATUS(rvn_monitor_attach(m, (rvn_optimizer *)n), RVN_ERR_ARGUMENT), CHECK_SAYS("not an optimizer");
+  CHECK_STATUS(rvn_monitor_detach(NULL), RVN_ERR_ARGUMENT);
+  CHECK_STATUS(rvn_monitor_detach(m), RVN_ERR_STATE), CHECK_SAYS("not attached");
+  s.struct_size = sizeof s, t.struct_size = sizeof t;
+  CHECK_STATUS(rvn_monitor_step(m, &s), RVN_ERR_STATE), CHECK_SAYS("was not attached");
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  CHECK_STATUS(rvn_monitor_step(m, &s), RVN_ERR_STATE), CHECK_SAYS("has made no step");
+  CHECK_STATUS(rvn_monitor_attach(m, opt), RVN_ERR_STATE), CHECK_SAYS("attached to an optimizer already");
+  CHECK_STATUS(rvn_monitor_attach(m, other), RVN_ERR_STATE);
+  CHECK_STATUS(rvn_monitor_attach(n, opt), RVN_ERR_STATE), CHECK_SAYS("has a monitor already");
+  CHECK_STATUS(rvn_monitor_tensor(m, "fc0.weight", &t), RVN_ERR_NAME), CHECK_SAYS("was sampled");
+  new_gradients();
+  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  CHECK_STATUS(rvn_monitor_tensor(m, "fc0.wieght", &t), RVN_ERR_NAME), CHECK_SAYS("did you mean 'fc0.weight'?");
+  CHECK_STATUS(rvn_monitor_tensor(m, NULL, &t), RVN_ERR_ARGUMENT);
+  CHECK_STATUS(rvn_monitor_tensor(m, "fc0.weight", NULL), RVN_ERR_ARGUMENT);
+  CHECK_STATUS(rvn_monitor_step(m, NULL), RVN_ERR_ARGUMENT);
+  t.struct_size = 8, s.struct_size = 8;
+  CHECK_STATUS(rvn_monitor_tensor(m, "fc0.weight", &t), RVN_ERR_ARGUMENT), CHECK_SAYS("rvn_tensor_health.struct_size");
+  CHECK_STATUS(rvn_monitor_step(m, &s), RVN_ERR_ARGUMENT), CHECK_SAYS("rvn_step_health.struct_size");
+  CHECK_OK(rvn_monitor_get(m, "attached.every", &value));
+  CHECK(value == 16);
+  CHECK_STATUS(rvn_monitor_set(m, "attached.every", 0), RVN_ERR_ARGUMENT), CHECK_SAYS("a whole number from 1 to");
+  CHECK_STATUS(rvn_monitor_set(m, "attached.every", 2.5), RVN_ERR_ARGUMENT);
+  CHECK_STATUS(rvn_monitor_set(m, "attached.evrey", 2), RVN_ERR_NAME), CHECK_SAYS("did you mean 'attached.every'?");
+  CHECK_OK(rvn_monitor_set(m, "attached.cosines", 1));
+  CHECK_OK(rvn_monitor_detach(m));
+  CHECK_STATUS(rvn_monitor_detach(m), RVN_ERR_STATE);
+  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  CHECK(last(m).step == 1);
+  CHECK_OK(rvn_monitor_attach(n, opt));
+  CHECK_OK(rvn_monitor_attach(m, other)); /* without tensors yet */
+  rvn_optimizer_destroy(opt), rvn_optimizer_destroy(other);
+  CHECK_STATUS(rvn_monitor_detach(n), RVN_ERR_STATE);
+  CHECK(last(m).step == 1);
+  rvn_monitor_destroy(m), rvn_monitor_destroy(n);
+}
+
+static failing of_monitor, of_optimizer;
+
+/* Either end first, each with memory of its own. */
+static void ends(void) {
+  int order;
+  for (order = 0; order < 3; order++) {
+    rvn_options mine = failing_options(&of_monitor, 1), its = failing_options(&of_optimizer, 2);
+    rvn_monitor *m = monitor_with(&mine), *second;
+    rvn_optimizer *opt = model_with("adamw(1e-3)", &its);
+    NOTE("order %d", order);
+    CHECK_OK(rvn_monitor_attach(m, opt));
+    new_gradients();
+    CHECK_OK(step(opt, 1, NULL));
+    if (order == 0) {
+      rvn_monitor_destroy(m);
+      failing_done(&of_monitor);
+      CHECK_OK(step(opt, 1, NULL));
+      second = monitor_with(NULL);
+      CHECK_OK(rvn_monitor_attach(second, opt));
+      CHECK_OK(step(opt, 1, NULL));
+      rvn_monitor_destroy(second);
+      rvn_optimizer_destroy(opt);
+      failing_done(&of_optimizer);
+    } else if (order == 1) {
+      rvn_optimizer_destroy(opt);
+      failing_done(&of_optimizer);
+      CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+      CHECK(strstr(text, "after 1 step") && last(m).step == 1);
+      opt = model_with("sgd(0.1)", &its);
+      CHECK_OK(rvn_monitor_attach(m, opt));
+      CHECK_OK(step(opt, 1, NULL));
+      CHECK(last(m).step == 2);
+      rvn_optimizer_destroy(opt);
+      rvn_monitor_destroy(m);
+    } else {
+      CHECK_OK(rvn_monitor_detach(m));
+      rvn_monitor_destroy(m), rvn_optimizer_destroy(opt);
+    }
+    failing_done(&of_monitor), failing_done(&of_optimizer);
+  }
+  NOTE("%s", "");
+}
+
+/* The n-th allocation of either fails: a status, nothing changed, and then it goes on. */
+static void memory(void) {
+  int of, prepared, for_good;
+  for (of = 0; of < 2; of++) for (prepared = 0; prepared < 2; prepared++) for (for_good = 0; for_good < 2; for_good++) {
+    rvn_options mine = failing_options(&of_monitor, 1), its = failing_options(&of_optimizer, 1);
+    failing *host = of ? &of_optimizer : &of_monitor;
+    rvn_monitor *m = monitor_with(&mine);
+    rvn_optimizer *opt = model_with("clip_norm(1) | adamw(1e-3)", &its);
+    float before[A];
+    long n;
+    int attached = 0;
+    new_gradients();
+    if (prepared) CHECK_OK(rvn_optimizer_prepare(opt));
+    host->for_good = for_good;
+    for (n = 1; n < 400; n++) {
+      rvn_status status = RVN_OK;
+      NOTE("of %d, prepared %d, allocation %ld fails", of, prepared, n);
+      memcpy(before, a, sizeof a);
+      host->calls = 0, host->failures = 0, host->fail_at = n;
+      if (!attached) {
+        status = rvn_monitor_attach(m, opt);
+        attached = status == RVN_OK;
+      }
+      if (status == RVN_OK) status = step(opt, 1, NULL);
+      host->fail_at = 0;
+      if (host->failures == 0) {
+        CHECK_STATUS(status, RVN_OK);
+        break;
+      }
+      CHECK_STATUS(status, RVN_ERR_MEMORY);
+      CHECK_BYTES(before, a, sizeof a);
+      CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+      CHECK(strstr(text, "after 0 steps") != NULL);
+    }
+    CHECK(last(m).step == 1);
+    NOTE("steps allocate nothing");
+    of_monitor.calls = of_optimizer.calls = 0;
+    for (n = 0; n < 40; n++) CHECK_OK(step(opt, 1, NULL));
+    CHECK(of_monitor.calls == 0 && of_optimizer.calls == 0);
+    CHECK(last(m).step == 41);
+    if (of) rvn_monitor_destroy(m), rvn_optimizer_destroy(opt);
+    else rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+    failing_done(&of_monitor), failing_done(&of_optimizer);
+  }
+  NOTE("%s", "");
+}
+
+/* A host's parallel_for that breaks off poisons the optimizer, and the monitor goes on. */
+static void breaks_off(void *user, size_t count, void (*body)(void *, size_t), void *context) {
+  (void)user, (void)count;
+  body(context, 0);
+}
+
+static void poisoned(void) {
+  rvn_options options = threads_of(2);
+  rvn_monitor *m = monitor_with(NULL);
+  rvn_optimizer *opt;
+  options.parallel_for = breaks_off;
+  opt = model_with("adamw(1e-3)", &options);
+  CHECK_OK(add_typed(opt, "more", calloc(200000, 4), calloc(200000, 4), 200000, RVN_F32, 0));
+  CHECK_OK(rvn_monitor_attach(m, opt));
+  new_gradients();
+  CHECK_STATUS(step(opt, 1, NULL), RVN_ERR_CALLBACK);
+  CHECK_OK(rvn_monitor_report(m, text, sizeof text, NULL));
+  CHECK(strstr(text, "after 0 steps") != NULL);
+  rvn_optimizer_destroy(opt), rvn_monitor_destroy(m);
+}
+
+int main(void) {
+  same_bytes();
+  numbers();
+  extremes();
+  not_finite();
+  accumulating();
+  parts_and_rows();
+  types();
+  eps_and_noise();
+  joined();
+  range_tests_are_left_out();
+  depths();
+  misuse();
+  ends();
+  memory();
+  poisoned();
+  return finish();
+}
