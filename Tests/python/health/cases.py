@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from nets import LSTM, MLP, RNN, digits, train, train_sequence
+from nets import LSTM, MLP, RNN, digits, optimizer, train, train_sequence
 
 WIDE = [64] + [48] * 11 + [10]
 
@@ -115,6 +115,7 @@ def half_precision(m):
     net = MLP([64, 32, 32, 10], "relu")
     x, y = digits()
     half = {name: p.astype(np.float16) for name, p in net.params.items()}
+    opt = optimizer("sgd(3e-3)", half, m, grad_dtype=np.float32)
     for step in range(80):
         i = slice(64 * (step % 20), 64 * (step % 20) + 64)
         net.params = {name: p.astype(np.float32) for name, p in half.items()}
@@ -124,7 +125,7 @@ def half_precision(m):
             m.record(name, g, depth=int(name[2]))
             m.record(name, half[name], "weight")
             m.record(name, update, "update")
-            half[name] = (half[name] - update).astype(np.float16)
+        opt.step(grads, loss)
         m.end_step(loss)
 
 
@@ -215,6 +216,21 @@ SICK = {
     outlier: ("spike", "in step 80"),
     saturated: ("saturated", "fc"),
     no_progress: ("plateau", "the loss"),
+}
+def always_clipped(m):
+    """A limit of 0.01 for gradients that are a hundred times as large."""
+    train(MLP([64, 32, 32, 10], "relu"), *digits(), "clip_norm(0.01) | sgd(1)", 120, m)
+
+
+def drowned(m):
+    """Adam with an eps that is larger than most gradients."""
+    train(MLP([64, 32, 32, 10], "relu"), *digits(), "adamw(1e-3, eps=0.1)", 60, m)
+
+
+# What only an optimizer can tell.
+SICK_STEPS = {
+    always_clipped: ("clip_always", "all gradients"),
+    drowned: ("eps_dominated", "layers"),
 }
 HEALTHY = [
     healthy_digits, healthy_deep_relu, healthy_tanh_regression, healthy_lstm, healthy_logistic,

@@ -81,13 +81,20 @@ class MLP:
         return float(loss), values[1:-1], grads
 
 
+def optimizer(recipe, params, monitor, **more):
+    """An optimizer, which a monitor may want to watch."""
+    if hasattr(monitor, "optimizer"):
+        return monitor.optimizer(recipe, params, **more)
+    return rv.Optimizer(recipe, params, **more)
+
+
 def layer(name):
     return int("".join(c for c in name.split(".")[0] if c.isdigit()) or 0)
 
 
 def train(net, x, y, recipe, steps, monitor, batch=64, activations=True, meddle=None, seed=0):
     """Trains with Ravine's own optimizer, and records everything."""
-    opt = rv.Optimizer(recipe, net.params)
+    opt = optimizer(recipe, net.params, monitor)
     sampler = rv.Sampler(len(x), batch, seed)
     rows = iter(sampler.epochs(10**6))
     for step in range(steps):
@@ -106,7 +113,7 @@ def train(net, x, y, recipe, steps, monitor, batch=64, activations=True, meddle=
         for name, g in grads.items():
             monitor.record(name, g, depth=layer(name))
         with np.errstate(all="ignore"):
-            opt.step(grads)
+            opt.step(grads, loss)
         for name, p in net.params.items():
             monitor.record(name, before[name], "weight")
             with np.errstate(all="ignore"):
@@ -197,7 +204,7 @@ class LSTM:
 
 def train_sequence(net, x, y, recipe, steps, monitor, batch=32, state="state", gates=None):
     """Trains a recurrent network; the gradient of its state is recorded at each time."""
-    opt = rv.Optimizer(recipe, net.params)
+    opt = optimizer(recipe, net.params, monitor)
     rows = iter(rv.Sampler(len(x), batch, 0).epochs(10**6))
     for _ in range(steps):
         i = next(rows)
@@ -210,7 +217,7 @@ def train_sequence(net, x, y, recipe, steps, monitor, batch=32, state="state", g
         before = {name: p.copy() for name, p in net.params.items()}
         for name, g in grads.items():
             monitor.record(name, g)
-        opt.step(grads)
+        opt.step(grads, loss)
         for name, p in net.params.items():
             monitor.record(name, before[name], "weight")
             monitor.record(name, before[name] - p, "update")
