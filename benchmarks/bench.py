@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints their tables: see README.md.
 
-    python benchmarks/bench.py [--quick] [memory] [small] [matrices] [python] [gpt2] [muon] [startup]
+    python benchmarks/bench.py [--quick] [memory] [small] [monitor] [matrices] [python] [gpt2] [muon]
+        [startup]
 
 Nothing is asserted about time. RAVINE_LIBRARY is the library that is measured (default:
 build/libravine.so.0), BENCH_BUILD the folder that C programs are compiled into (default:
@@ -107,6 +108,8 @@ def main() -> int:
         "small": ("small models, from C", lambda: [compiled("small"), *(["50"] if quick else [])]),
         "matrices": ("products of matrices, beside what the machine can multiply and add",
                      lambda: [compiled("matrices"), *(["256", "768"] if quick else [])]),
+        "monitor": ("a monitor that is attached",
+                    lambda: [compiled("monitor"), *(["4", "2"] if quick else [])]),
         "python": ("a small model, from Python",
                    lambda: [python, str(HERE / "python_small.py"), *short]),
         "gpt2": ("GPT-2 small, from Python", lambda: [python, str(HERE / "gpt2.py"), *short]),

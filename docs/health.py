@@ -11,6 +11,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "Tests" / "python" / "health"))
 
+import attached  # noqa: E402
 import cases  # noqa: E402
 import tape  # noqa: E402
 
@@ -20,8 +21,58 @@ PAGE = ROOT / "docs" / "health.md"
 
 INTRO = """# Gradient health
 
-A monitor takes arrays of a training by name and kind, and says what is wrong, where, how that is known
-and what to try. It judges; the numbers are there as evidence.
+A monitor watches a training, and says what is wrong, where, how that is known and what to try. It judges;
+the numbers are there as evidence. Attached to an optimizer, it is told by every step:
+
+```python
+opt = rv.Optimizer("clip_norm(1) | adamw(1e-3)", params)
+m = rv.Monitor(opt)
+for step in range(1000):
+    ...
+    opt.step(grads, loss)
+m.report()                    # in a notebook; print(m.report()) elsewhere
+m.report().save("run.json")   # python -m ravine report run.json [later.json]
+```
+
+From C the same is `rvn_monitor_create`, `_attach` and `_report` (see [`ravine.h`](../include/ravine.h)).
+
+## Attached to an optimizer
+
+Parameters, state and their bytes stay what they are, whatever the number of threads: the monitor looks at the
+updates that the optimizer makes.
+
+| when | what | cost |
+|---|---|---|
+| every step | norms (1, 2, inf) before and after clipping, of the update; elements that are not finite with tensor and first index; how often and how much clipping acts; the last 21 steps | meant to be 10 % of a step at most |
+| steps 1, 17, 33... (`every=16`) | for each tensor the histogram of the gradient, its largest element with its index, zeros, subnormals; the norm of the parameters, update over weight; what rounding swallows; where eps dominates; signal over noise from the rule's moments; the cosine of gradient and update | meant to be 15 % at most, averaged |
+| on request | `every=1`: all that in every step. `cosines=True`: the cosine with the gradient before in every step, not only behind a sampled one (16 bytes for each of up to 512 elements of a tensor, which are there in any case) | |
+
+The budgets are for arrays that no cache holds; besides, each step costs some microseconds, and some for each
+tensor, which small models feel (`python benchmarks/bench.py monitor` measures both). Memory: a quarter of a byte for each parameter, 10 KB for
+each tensor, 5 bytes for each element of vectors of up to 65,536. All of it is had when the monitor is attached,
+or by the next step; steps allocate nothing. `m.last_step()`, `m.tensor(name)` and `m.statistics(name)` are the
+numbers.
+
+- A step of the monitor is an update. Calls that only accumulate belong to the one that comes later, and their
+  losses are averaged. A step that a guard skips counts, and is told. Steps in parts end with `end_step`; the
+  steps of a range test are left out.
+- Activations and whatever else only the host knows are recorded before the step: `m.record("fc1", a,
+  "activation", depth=1)`. What is recorded of a tensor by hand stands, and is not measured again.
+- Layers come from the order of the parameters: names that are alike up to the last dot are of one layer (without
+  a dot, vectors are of the layer of the matrix before). `rv.Monitor(opt, depth={"head.weight": 12})` says it
+  otherwise.
+- How a rule is judged is a part of its declaration: whether it makes the size of a step independent of that of
+  the gradient, which slots hold its moments, and where its eps stands. Where it does not say so, eps and noise
+  are not judged.
+- An update of float32 that rounding swallows cannot be seen by the parameters. It counts as 2^-25 of the weight
+  wherever there is a gradient and nothing moved.
+- `opt.save` and `opt.load` know nothing of it: a monitor starts anew.
+- An optimizer has one monitor, and a monitor one optimizer; `m.detach()` ends that, and either may be
+  destroyed first. The two are one as to threads.
+
+## By hand
+
+Without an optimizer of Ravine, or for arrays that it does not know, a monitor takes arrays by name and kind:
 
 ```python
 m = rv.Monitor()
@@ -33,13 +84,9 @@ for step in range(1000):
         m.record(name, updates[name], "update")
     m.end_step(loss)
 print(m.report())
-m.report().save("run.json")   # python -m ravine report run.json [later.json]
 ```
 
-From C the same is `rvn_monitor_create`, `_record`, `_end_step` and `_report` (see
-[`ravine.h`](../include/ravine.h)).
-
-## What to record
+From C the same is `rvn_monitor_record` and `rvn_monitor_end_step`.
 
 | kind | what | lets it judge |
 |---|---|---|
@@ -87,6 +134,8 @@ RUNS = {
     "plateau": cases.no_progress,
     "noise": cases.healthy_digits,
 }
+# Those that only an attached monitor can judge.
+ATTACHED = {"eps_dominated": cases.drowned, "clip_always": cases.always_clipped}
 
 
 def sentence(text):
@@ -121,10 +170,9 @@ def section(code):
         yield ""
     yield f"Try: {code['advice']}.\n"
     yield f"Source: {code['source']}.\n"
-    run = RUNS.get(code["code"])
-    if run is None:
-        return
-    text = output(tape.report(run), code["code"])
+    run = RUNS.get(code["code"]) or ATTACHED[code["code"]]
+    report = tape.report(run) if code["code"] in RUNS else attached.attached(run)
+    text = output(report, code["code"])
     assert text, f"{run.__name__} has no {code['code']}"
     yield f"`{run.__name__}`: {run.__doc__.strip()}\n"
     yield f"```text\n{text}\n```\n"
