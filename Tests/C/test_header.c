@@ -211,7 +211,6 @@ static void structs(void) {
   AT(rvn_statistics, smallest, 80);
   AT(rvn_statistics, mean, 88);
   AT(rvn_statistics, histogram, 96);
-  SIZE(rvn_entry, 88);
   SIZE(rvn_step_health, 136);
   AT(rvn_step_health, struct_size, 0);
   AT(rvn_step_health, step, 8);
@@ -241,7 +240,7 @@ static void structs(void) {
   AT(rvn_tensor_health, eps_dominated, 56);
   AT(rvn_tensor_health, signal_to_noise, 64);
   AT(rvn_tensor_health, cosine, 72);
-  SIZE(rvn_entry, 80);
+  SIZE(rvn_entry, 88);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);
   AT(rvn_entry, kind, 16);
