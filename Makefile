@@ -167,14 +167,16 @@ $(eval $(call library,build/thread,.build-thread,--traits Embedded --sanitize=th
 SWIFT_LIB := $(dir $(RUNTIME))linux
 DISPATCH := -L$(SWIFT_LIB) -ldispatch -lBlocksRuntime -Wl,-rpath,$(SWIFT_LIB)
 
-.PHONY: test test-swift test-c test-sanitizers test-aarch64 test-python test-fuzz
+.PHONY: test test-swift test-c test-sanitizers test-address test-thread test-aarch64 test-python \
+  test-properties test-package test-fuzz
+# What does not need another is run beside it.
+BESIDE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
 test: | tools
 	@$(MAKE) --no-print-directory all examples $(VENV)/done
-	@$(MAKE) --no-print-directory test-swift
-	@$(MAKE) --no-print-directory test-c
+	@$(BESIDE) test-swift test-c
 	@$(MAKE) --no-print-directory test-aarch64
-	@$(MAKE) --no-print-directory test-python
-	@$(MAKE) --no-print-directory test-sanitizers
+	@$(BESIDE) test-properties test-package
+	@$(BESIDE) test-address test-thread
 	@$(MAKE) --no-print-directory test-fuzz SECONDS=10
 	@echo "all tests passed"
 
@@ -189,10 +191,12 @@ test-c: all
 	bash Tests/C/run.sh build build/tests
 	for isa in sse2 avx2; do QUICK=1 RAVINE_ISA=$$isa bash Tests/C/run.sh build build/tests || exit 1; done
 
-test-sanitizers:
-	@$(MAKE) --no-print-directory build/address/libravine.so.0
+test-sanitizers: test-address test-thread
+
+test-address: build/address/libravine.so.0
 	QUICK=1 bash Tests/C/run.sh build/address build/address/tests clang -g -fuse-ld=lld -fsanitize=address,undefined
-	@$(MAKE) --no-print-directory build/thread/libravine.so.0
+
+test-thread: build/thread/libravine.so.0
 	QUICK=1 bash Tests/C/run.sh build/thread build/thread/tests clang -g -fuse-ld=lld -fsanitize=thread $(DISPATCH)
 
 SECONDS ?= 600
@@ -202,9 +206,15 @@ test-fuzz:
 test-aarch64:
 	@bash Tests/aarch64.sh
 
-test-python: all examples $(VENV)/done
-	PYTHONPATH=$(CURDIR)/bindings/python/src RAVINE_BUILD=$(CURDIR)/build \
-	  $(PYTHON) -m pytest -q Tests/python bindings/python/tests
+test-python: test-properties test-package
+
+PYTEST := PYTHONPATH=$(CURDIR)/bindings/python/src RAVINE_BUILD=$(CURDIR)/build $(PYTHON) -m pytest -q
+
+test-properties: all examples $(VENV)/done
+	$(PYTEST) Tests/python/test_properties.py
+
+test-package: all examples $(VENV)/done
+	$(PYTEST) --ignore Tests/python/test_properties.py Tests/python bindings/python/tests
 
 .PHONY: bench docs
 bench: all $(VENV)/done
