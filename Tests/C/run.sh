@@ -24,7 +24,7 @@ warnings='-Wall -Wextra -Wpedantic -Werror'
 flags="-O1 -ffp-contract=off $warnings -I$include"
 link=("-L$lib" -lravine "-Wl,-rpath,$lib")
 case " $* " in *' -static '*) link=("$lib/ravine.o"); flags="$flags -DSTATIC_LINK" ;; esac
-export TSAN_OPTIONS="die_after_fork=0:${TSAN_OPTIONS-}"
+export TSAN_OPTIONS="die_after_fork=0:allocator_may_return_null=1:${TSAN_OPTIONS-}"
 export ASAN_OPTIONS="allocator_may_return_null=1:${ASAN_OPTIONS-}"
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:${UBSAN_OPTIONS-}"
 failed=0

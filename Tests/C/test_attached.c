@@ -609,10 +609,11 @@ static void breaks_off(void *user, size_t count, void (*body)(void *, size_t), v
 static void poisoned(void) {
   rvn_options options = threads_of(2);
   rvn_monitor *m = monitor_with(NULL);
+  static float more[200000], its[200000];
   rvn_optimizer *opt;
   options.parallel_for = breaks_off;
   opt = model_with("adamw(1e-3)", &options);
-  CHECK_OK(add_typed(opt, "more", calloc(200000, 4), calloc(200000, 4), 200000, RVN_F32, 0));
+  CHECK_OK(add(opt, "more", more, its, 200000));
   CHECK_OK(rvn_monitor_attach(m, opt));
   new_gradients();
   CHECK_STATUS(step(opt, 1, NULL), RVN_ERR_CALLBACK);
