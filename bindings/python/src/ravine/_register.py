@@ -244,22 +244,9 @@ def register_rule(
     A call takes some 10 microseconds, whatever it computes: a rule in C (`rvn_rule_register`) is for
     speed, one in Python to try something.
     """
-    if function is None:
-        return lambda f: register_rule(
-            name,
-            f,
-            state=state,
-            parameters=parameters,
-            summary=summary,
-            formula=formula,
-            reference=reference,
-            replace=replace,
-        )
-    _callable(function)
-    arrays = tuple(state)
-    declared = _signature(function, 3 + len(arrays)) if parameters is None else tuple(parameters)
-    new = _Step(function, declared, arrays, "rule")
-    return _enter(name, new, summary, formula, reference, replace)
+    return _register_step(
+        "rule", name, function, False, state, parameters, summary, formula, reference, replace
+    )
 
 
 def register_stage(
@@ -287,23 +274,33 @@ def register_stage(
     optimizer's steps from 1. With `follows=True` it stands behind the rule, and
     `function(step, p, new, g, *state, *values)` returns other new parameters.
     """
+    return _register_step(
+        "stage", name, function, follows, state, parameters, summary, formula, reference, replace
+    )
+
+
+def _register_step(
+    kind: str,
+    name: str,
+    function: Callable[..., Any] | None,
+    follows: bool,
+    state: Iterable[str],
+    parameters: Iterable[Parameter] | None,
+    summary: str | None,
+    formula: str,
+    reference: str,
+    replace: bool,
+) -> Callable[..., Any]:
+    """A rule or a stage; without a function, what takes one."""
     if function is None:
-        return lambda f: register_stage(
-            name,
-            f,
-            follows=follows,
-            state=state,
-            parameters=parameters,
-            summary=summary,
-            formula=formula,
-            reference=reference,
-            replace=replace,
+        return lambda f: _register_step(
+            kind, name, f, follows, state, parameters, summary, formula, reference, replace
         )
     _callable(function)
     arrays = tuple(state)
-    skip = 3 + int(follows) + len(arrays)
+    skip = 3 + int(follows) + len(arrays)  # the step, the arrays of parameters and gradient
     declared = _signature(function, skip) if parameters is None else tuple(parameters)
-    new = _Step(function, declared, arrays, "stage", follows)
+    new = _Step(function, declared, arrays, kind, follows)
     return _enter(name, new, summary, formula, reference, replace)
 
 
