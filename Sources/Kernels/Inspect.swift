@@ -12,16 +12,6 @@ struct Sizes<T: Scalar> {
     T.eachEight(x) { sum += ravine_magnitude($0) }
   }
 
-  /// Also adds their squares.
-  @inline(__always)
-  mutating func add(_ x: T.Lanes, squares: inout SIMD8<Double>) {
-    largest = T.larger(largest, T.magnitudes(x))
-    T.eachEight(x) {
-      sum += ravine_magnitude($0)
-      squares += $0 * $0
-    }
-  }
-
   @inline(__always)
   func store(_ out: UnsafeMutablePointer<Double>) {
     out[0] = total(sum)

@@ -18,51 +18,46 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   var i = 0
   while i < count {
     let first = i, end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
-    var updates = SIMD8<Double>.zero
+    var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
     while i < end {
       ravine_prefetch(p + (i &+ ahead))
       ravine_prefetch(g + (i &+ ahead))
       state.prefetch(i &+ ahead)
       var s = state.load(i)
-      let old: R.T.Lanes = loadLanes(p + i)
-      let new = rule.apply(old, loadLanes(g + i) * factor, &s)
-      if sums != nil { addSquares(R.T.self, old - new, valid: valid &- i, to: &updates) }
+      let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
+      let new = rule.apply(old, gradient * factor, &s)
+      if sums != nil {
+        addSquares(R.T.self, gradient, valid: valid &- i, to: &gradients)
+        addSquares(R.T.self, old - new, valid: valid &- i, to: &updates)
+      }
       storeLanes(new, out + i)
       state.store(s, i)
       i &+= R.T.Lanes.scalarCount
     }
     if let own = sums {
-      own[0] = measureGradient(R.T.self, g + first, end &- first, valid &- first, sizes)
+      own[0] = total(gradients)
       own[1] = total(updates)
       sums = own + 2
-      sizes = sizes.map { $0 + 2 }
+      if let its = sizes {
+        measureGradient(R.T.self, g + first, end &- first, valid &- first, its)
+        sizes = its + 2
+      }
     }
   }
 }
 
-/// The sum of the squares of a block that a rule has just read, and its sizes if they are asked for. All
-/// rules share it: the block is in the nearest cache still.
+/// The sizes of a block that a rule has just read. All rules share it: the block is in the nearest cache.
 @inline(never)
 func measureGradient<T: Scalar>(
-  _: T.Type, _ g: UnsafePointer<T>, _ count: Int, _ valid: Int,
-  _ sizes: UnsafeMutablePointer<Double>?
-) -> Double {
-  var squares = SIMD8<Double>.zero
+  _: T.Type, _ g: UnsafePointer<T>, _ count: Int, _ valid: Int, _ out: UnsafeMutablePointer<Double>
+) {
+  var sizes = Sizes<T>()
   var i = 0
-  if let sizes {
-    var size = Sizes<T>()
-    while i < count {
-      size.add(T.first(valid &- i, of: loadLanes(g + i)), squares: &squares)
-      i &+= T.Lanes.scalarCount
-    }
-    size.store(sizes)
-  } else {
-    while i < count {
-      addSquares(T.self, loadLanes(g + i), valid: valid &- i, to: &squares)
-      i &+= T.Lanes.scalarCount
-    }
+  while i < count {
+    sizes.add(T.first(valid &- i, of: loadLanes(g + i)))
+    i &+= T.Lanes.scalarCount
   }
-  return total(squares)
+  sizes.store(out)
 }
 
 /// Measures for a rule: sums over the elements, nothing written but the sums.

@@ -33,7 +33,7 @@ func eachStage<V: Visitor>(_ v: inout V) {
     Decay<Float>.self, { pass(Decay<Float>.self, $0, $1, $2, $3, $4, $5) }, { run(Decay<Float>.self, $0) },
     Decay<Double>.self, { pass(Decay<Double>.self, $0, $1, $2, $3, $4, $5) }, { run(Decay<Double>.self, $0) })
   v.update(Sam<Float>.self, { run(Sam<Float>.self, $0) }, Sam<Double>.self, { run(Sam<Double>.self, $0) })
-  v.update(Asam<Float>.self, { run(Asam<Float>.self, $0) }, Asam<Double>.self, { run(Asam<Double>.self, $0) })
+  v.update(Asam<Float>.self, { run(Sam<Float>.self, $0) }, Asam<Double>.self, { run(Sam<Double>.self, $0) })
   v.update(Cautious<Float>.self, { run(Cautious<Float>.self, $0) }, Cautious<Double>.self, { run(Cautious<Double>.self, $0) })
   v.update(Project<Float>.self, { run(Project<Float>.self, $0) }, Project<Double>.self, { run(Project<Double>.self, $0) })
   v.update(Lookahead<Float>.self, { run(Lookahead<Float>.self, $0) }, Lookahead<Double>.self, { run(Lookahead<Double>.self, $0) })

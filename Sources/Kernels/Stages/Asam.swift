@@ -26,36 +26,25 @@ struct Asam<T: Scalar>: MeasuringUpdate {
   #endif
 
   struct Hyper { var rho, eta, adaptive: Double }
-  struct State { var origin: T.Lanes }
-  static var zero: State { @inline(__always) get { State(origin: .zero) } }
-  struct Measures { var wg: T.Lanes }
-  static var squares: Int { @inline(__always) get { 1 } }
+  typealias State = Sam<T>.State
+  static var zero: State { @inline(__always) get { Sam<T>.zero } }
+  typealias Measures = Sam<T>.Measures
+  static var squares: Int { @inline(__always) get { Sam<T>.squares } }
 
-  let scale, eta: T
-  let adaptive: Bool
+  /// The table has the loops of sam for both, so this is all that there is in memory.
+  private var sam: Sam<T>
 
   init(_ h: Hyper, lr squares: Double, step t: Double) {
-    scale = T(h.rho / (squares.squareRoot() + 1e-12))
-    eta = T(h.eta)
-    adaptive = h.adaptive != 0
+    sam = Sam(rho: h.rho, eta: h.eta, adaptive: h.adaptive != 0, squares: squares)
   }
 
-  @inline(__always)
-  private func weight(_ p: T.Lanes) -> T.Lanes {
-    adaptive ? choose(p, greaterThan: .zero, p, else: -p) + eta : T.splat(1)
-  }
-
-  @inline(__always)
   func measure(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes) -> Measures {
-    Measures(wg: weight(old) * g)
+    sam.measure(old, new, g)
   }
 
-  mutating func settle(_ sums: UnsafePointer<Double>) -> Bool { true }
+  mutating func settle(_ sums: UnsafePointer<Double>) -> Bool { sam.settle(sums) }
 
-  @inline(__always)
   func apply(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
-    s.origin = old
-    let w = weight(old)
-    return old + w * w * g * scale
+    sam.apply(old, new, g, &s)
   }
 }

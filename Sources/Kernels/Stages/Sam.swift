@@ -27,20 +27,36 @@ struct Sam<T: Scalar>: MeasuringUpdate {
   struct Measures { var g: T.Lanes }
   static var squares: Int { @inline(__always) get { 1 } }
 
-  let scale: T
+  private let scale, eta: T
+  private let adaptive: Bool
 
   init(_ h: Hyper, lr squares: Double, step t: Double) {
-    scale = T(h.rho / (squares.squareRoot() + 1e-12))
+    self.init(rho: h.rho, eta: 0, adaptive: false, squares: squares)
+  }
+
+  /// `asam` is this with weights.
+  init(rho: Double, eta: Double, adaptive: Bool, squares: Double) {
+    scale = T(rho / (squares.squareRoot() + 1e-12))
+    self.eta = T(eta)
+    self.adaptive = adaptive
   }
 
   @inline(__always)
-  func measure(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes) -> Measures { Measures(g: g) }
+  private func weight(_ p: T.Lanes) -> T.Lanes {
+    adaptive ? choose(p, greaterThan: .zero, p, else: -p) + eta : T.splat(1)
+  }
+
+  @inline(__always)
+  func measure(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes) -> Measures {
+    Measures(g: weight(old) * g)
+  }
 
   mutating func settle(_ sums: UnsafePointer<Double>) -> Bool { true }
 
   @inline(__always)
   func apply(_ old: T.Lanes, _ new: T.Lanes, _ g: T.Lanes, _ s: inout State) -> T.Lanes {
     s.origin = old
-    return old + g * scale
+    let w = weight(old)
+    return old + w * w * g * scale
   }
 }

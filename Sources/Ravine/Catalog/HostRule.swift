@@ -6,8 +6,6 @@ import Kernels
 struct HostCode: BitwiseCopyable {
   let function: HostRule.Function
   let user: UnsafeMutableRawPointer?
-  /// How many parameters it has.
-  let values: Int
   let name: StaticText
 }
 
@@ -56,9 +54,7 @@ public struct HostRule {
     self.follows = follows
     let code = try heap.allocate(HostCode.self, 1)
     code.initialize(
-      to: HostCode(
-        function: function, user: user, values: declaration.parameters.count,
-        name: declaration.name))
+      to: HostCode(function: function, user: user, name: declaration.name))
     self.code = UnsafePointer(code)
     try checkMemory()
   }
