@@ -40,7 +40,7 @@ static void measure(const char *recipe, const model *x, int rounds, int threads,
   rvn_optimizer *opts[ROWS];
   rvn_monitor *monitors[ROWS];
   rvn_step_report report = {.struct_size = sizeof report};
-  double *times[ROWS], middle[ROWS];
+  double *times[ROWS], middle[ROWS], least[ROWS];
   for (int row = 0; row < ROWS; row++) {
     opts[row] = make(recipe, x, row, threads, &monitors[row]);
     times[row] = malloc((size_t)rounds * sizeof(double));
@@ -55,11 +55,13 @@ static void measure(const char *recipe, const model *x, int rounds, int threads,
   }
   printf("\n%s, %zu x %zu parameters, %d thread%s\n", recipe, x->count, x->size, threads,
          threads == 1 ? "" : "s");
-  printf("%-30s %12s %14s %10s\n", "", "us a step", "ns/parameter", "ratio");
+  printf("%-30s %12s %14s %10s %14s\n", "", "us a step", "ns/parameter", "ratio", "of the least");
   for (int row = 0; row < ROWS; row++) {
     middle[row] = median(times[row], rounds);
-    printf("%-30s %12.1f %14.3f %10.3f\n", names[row], 1e6 * middle[row],
-           1e9 * middle[row] / (double)(x->count * x->size), middle[row] / middle[0]);
+    least[row] = times[row][0];
+    printf("%-30s %12.1f %14.3f %10.3f %14.3f\n", names[row], 1e6 * middle[row],
+           1e9 * middle[row] / (double)(x->count * x->size), middle[row] / middle[0],
+           least[row] / least[0]);
     rvn_optimizer_destroy(opts[row]), rvn_monitor_destroy(monitors[row]);
     free(times[row]);
   }

@@ -121,6 +121,31 @@ func inspect<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_inspect_call>) {
 }
 
 #if BASELINE
+/// The place of the largest magnitude among finite elements of a type of so many bytes, the first of them;
+/// `infinity` is that number's bits. -1: none is finite.
+@inline(never)
+public func findLargest(
+  _ x: UnsafeRawPointer, bytes: Int, _ count: Int, infinity: UInt64
+) -> Int {
+  switch bytes {
+  case 2: find(x.assumingMemoryBound(to: UInt16.self), count, UInt16(infinity))
+  case 4: find(x.assumingMemoryBound(to: UInt32.self), count, UInt32(infinity))
+  default: find(x.assumingMemoryBound(to: UInt64.self), count, infinity)
+  }
+}
+
+@inline(__always)
+private func find<Bits: FixedWidthInteger>(
+  _ x: UnsafePointer<Bits>, _ count: Int, _ infinity: Bits
+) -> Int {
+  var best = -1, least: Bits = 0
+  for i in 0..<count {
+    let size = x[i] & (Bits.max >> 1)
+    if size >= least, size < infinity { (best, least) = (i, size &+ 1) }
+  }
+  return best
+}
+
 /// Marks the elements that are not 0, of whatever type has so many bytes.
 @inline(never)
 public func markNonzero(

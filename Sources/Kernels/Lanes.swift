@@ -210,5 +210,10 @@ func addValues<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIM
 /// Adds the squares of the first `valid` lanes: the rest is padding, and may hold anything.
 @inline(__always)
 func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIMD8<Double>) {
-  T.eachEight(T.first(valid, of: x)) { sum += $0 * $0 }
+  addSquares(T.self, T.first(valid, of: x), to: &sum)
+}
+
+@inline(__always)
+func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, to sum: inout SIMD8<Double>) {
+  T.eachEight(x) { sum += $0 * $0 }
 }

@@ -15,20 +15,28 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let count = call.pointee.count, ahead = call.pointee.ahead
   let valid = call.pointee.valid
   var sums = call.pointee.sums, sizes = call.pointee.sizes
+  // Where sizes are measured, the pass for them fetches the next gradients.
+  let gradientAhead = sizes == nil ? ahead : 0
   var i = 0
   while i < count {
     let first = i, end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
     var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
     while i < end {
       ravine_prefetch(p + (i &+ ahead))
-      ravine_prefetch(g + (i &+ ahead))
+      ravine_prefetch(g + (i &+ gradientAhead))
       state.prefetch(i &+ ahead)
       var s = state.load(i)
       let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
       let new = rule.apply(old, gradient * factor, &s)
       if sums != nil {
-        addSquares(R.T.self, gradient, valid: valid &- i, to: &gradients)
-        addSquares(R.T.self, old - new, valid: valid &- i, to: &updates)
+        var told = gradient, update = old - new
+        // A branch, since only the last lanes of a tensor are ever padding.
+        if valid &- i < R.T.Lanes.scalarCount {
+          told = R.T.first(valid &- i, of: told)
+          update = R.T.first(valid &- i, of: update)
+        }
+        addSquares(R.T.self, told, to: &gradients)
+        addSquares(R.T.self, update, to: &updates)
       }
       storeLanes(new, out + i)
       state.store(s, i)
@@ -39,7 +47,7 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
       own[1] = total(updates)
       sums = own + 2
       if let its = sizes {
-        measureGradient(R.T.self, g + first, end &- first, valid &- first, its)
+        measureGradient(R.T.self, g + first, end &- first, valid &- first, ahead, its)
         sizes = its + 2
       }
     }
@@ -49,11 +57,13 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
 /// The sizes of a block that a rule has just read. All rules share it: the block is in the nearest cache.
 @inline(never)
 func measureGradient<T: Scalar>(
-  _: T.Type, _ g: UnsafePointer<T>, _ count: Int, _ valid: Int, _ out: UnsafeMutablePointer<Double>
+  _: T.Type, _ g: UnsafePointer<T>, _ count: Int, _ valid: Int, _ ahead: Int,
+  _ out: UnsafeMutablePointer<Double>
 ) {
   var sizes = Sizes<T>()
   var i = 0
   while i < count {
+    ravine_prefetch(g + (i &+ ahead))
     sizes.add(T.first(valid &- i, of: loadLanes(g + i)))
     i &+= T.Lanes.scalarCount
   }

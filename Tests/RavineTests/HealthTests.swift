@@ -140,9 +140,9 @@ struct HealthTests {
         facts.rank = 1
         facts.count = 3
         let size = Math.exp(Double(layer - 9) * 1.3863)
-        facts.gradient = statistics([size, -size, 2 * size])
         facts.epsDominated = eps
-        try take(facts, "b\(layer)", monitor, depth: Int64(layer))
+        try take(
+          facts, statistics([size, -size, 2 * size]), "b\(layer)", monitor, depth: Int64(layer))
       }
       try monitor.endStep(loss: nil)
     }
@@ -158,8 +158,7 @@ struct HealthTests {
         var facts = TensorFacts(), whole = StepFacts()
         facts.normalizes = normalizes
         facts.count = 2
-        facts.gradient = statistics([1, 2])
-        try take(facts, "w", monitor)
+        try take(facts, statistics([1, 2]), "w", monitor)
         whole.clipScale = Double(step) < 100 * share ? 0.25 : 1
         whole.lr = 0.1
         monitor.take(whole)
@@ -177,7 +176,7 @@ struct HealthTests {
       facts.swallowed = 0.7
       facts.weightRMS = 1
       facts.updateRMS = 0.5
-      try take(facts, "w", monitor)
+      try take(facts, nil, "w", monitor)
       try monitor.endStep(loss: nil)
     }
     let found = try severities(monitor)
@@ -185,10 +184,17 @@ struct HealthTests {
   }
 
   private func take(
-    _ facts: TensorFacts, _ name: String, _ monitor: Monitor, depth: Int64 = -1
+    _ facts: TensorFacts, _ gradient: Statistics?, _ name: String, _ monitor: Monitor,
+    depth: Int64 = -1
   ) throws {
-    try Array(name.utf8).withUnsafeBufferPointer {
-      try monitor.take(facts, of: $0, type: RVN_F32, depth: depth)
+    let (index, track) = try Array(name.utf8).withUnsafeBufferPointer {
+      try monitor.prepare(
+        $0, depth, .gradient, RVN_F32, rank: facts.rank, count: facts.count, units: 0, time: -1)
+    }
+    if let gradient {
+      withUnsafePointer(to: gradient) { monitor.take(facts, $0, index, track) }
+    } else {
+      monitor.take(facts, nil, index, track)
     }
   }
 

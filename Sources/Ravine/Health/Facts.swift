@@ -15,8 +15,6 @@ struct TensorFacts {
   var normalizes = false
   var rank = 2
   var count = 0
-  /// Statistics of the gradient as it was given; nil: not measured in this step.
-  var gradient: Statistics?
   var weightRMS = Double.nan
   var updateRMS = Double.nan
   /// Share of the update's 1-norm that rounding swallowed.
@@ -32,17 +30,12 @@ extension Monitor {
     open = true
   }
 
-  /// Takes its facts about a tensor, by name. After the first time this allocates nothing.
+  /// Takes its facts about a tensor. `gradient`: of the gradient as it was given; nil: not measured. What
+  /// the host recorded in this step itself stands.
   func take(
-    _ facts: TensorFacts, of name: UnsafeBufferPointer<UInt8>, type: Int32, depth: Int64 = -1
-  ) throws(RavineError) {
-    let (index, track) = try prepare(
-      name, depth, .gradient, type, rank: facts.rank, count: facts.count, units: 0, time: -1)
-    take(facts, index, track)
-  }
-
-  /// The same for a subject that is known. What the host recorded in this step itself stands.
-  func take(_ facts: TensorFacts, _ index: Int, _ track: UnsafeMutablePointer<Track>) {
+    _ facts: TensorFacts, _ gradient: UnsafePointer<Statistics>?, _ index: Int,
+    _ track: UnsafeMutablePointer<Track>
+  ) {
     let s = subject(index)
     s.pointee.normalizes = facts.normalizes
     s.pointee.swallowed.push(facts.swallowed)
@@ -52,8 +45,9 @@ extension Monitor {
       s.pointee.pushRatio(ratio)
       if ratio.isFinite, facts.rank >= 2 { stepRatioMaximum = max(stepRatioMaximum, ratio) }
     }
-    if let gradient = facts.gradient, track.pointee.step != steps + 1 {
-      commit(gradient, UnitStatistics(), index, track, time: -1)
+    if let gradient, track.pointee.step != steps + 1 {
+      track.pointee.begin(steps + 1)
+      track.pointee.statistics = gradient.pointee
     }
     open = true
   }

@@ -144,7 +144,8 @@ public final class Monitor {
 
   public func set(_ key: Text, _ value: Double) throws(RavineError) {
     let (at, limit) = try find(key)
-    guard value >= limit.low, value <= limit.high, !limit.whole || value == value.rounded(.down) else {
+    guard value >= limit.low, value <= limit.high, !limit.whole || value == value.rounded(.down)
+    else {
       throw .argument(
         "\(key) is \(value), but must be \(limit.whole ? "a whole number " : "")from \(limit.low) to \(limit.high)"
       )

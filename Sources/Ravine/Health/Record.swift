@@ -58,8 +58,7 @@ extension Monitor {
     _ track: UnsafeMutablePointer<Track>, time: Int64
   ) {
     if track.pointee.step != steps + 1 {
-      track.pointee.step = steps + 1
-      track.pointee.records += 1
+      track.pointee.begin(steps + 1)
       track.pointee.statistics = statistics
       track.pointee.unitStatistics = units
     } else {

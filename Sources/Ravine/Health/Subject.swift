@@ -119,6 +119,12 @@ struct Track: BitwiseCopyable {
     return track
   }
 
+  /// A step that it is recorded in.
+  mutating func begin(_ step: UInt64) {
+    self.step = step
+    records += 1
+  }
+
   /// The distance of sampled elements.
   var sampleStride: Int { sampleCount > 0 ? count / sampleCount : 1 }
 }

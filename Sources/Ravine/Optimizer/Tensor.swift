@@ -92,6 +92,16 @@ enum ElementType {
     }
   }
 
+  /// The bits of infinity.
+  static func infinity(_ type: Int32) -> UInt64 {
+    switch type {
+    case RVN_F32: 0x7f80_0000
+    case RVN_F64: 0x7ff0_0000_0000_0000
+    case RVN_BF16: 0x7f80
+    default: 0x7c00
+    }
+  }
+
   static func name(_ type: Int32) -> StaticText {
     switch type {
     case RVN_F32: "F32"

@@ -67,6 +67,7 @@ extension Attachment {
   ) throws(RavineError) {
     let all = buffers.work.pointee.tensors, step = monitor.steps + 1
     let updated = report.skipped == .no, sampling = work.pointee.sampling
+    let takesSample = monitor.takesSample
     var finite = true, most = (value: -1.0, tensor: 0, block: 0)
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       guard let index = subject(of: i, optimizer, buffers, monitor),
@@ -90,9 +91,9 @@ extension Attachment {
       // The weights are measured in sampled steps: from one to the next they change little, or the
       // steps are far too large.
       facts.weightRMS = monitor.subject(index).pointee.health.weightRMS
-      monitor.take(facts, index, track)
+      withUnsafePointer(to: sums.gradient) { monitor.take(facts, $0, index, track) }
       if buffers.work.pointee.rows == nil {
-        view.takeElements(track, sampling: monitor.takesSample, in: step)
+        view.takeElements(track, sampling: takesSample, in: step)
       }
     }
     totals.clip(report, plan)
@@ -118,7 +119,7 @@ extension Attachment {
     _ i: Int, _ block: Int, _ optimizer: Optimizer, _ buffers: Buffers, _ monitor: Monitor
   ) {
     guard let index = subject(of: i, optimizer, buffers, monitor),
-      let track = monitor.subjects[index].gradient
+      let track = monitor.subject(index).pointee.gradient
     else { return }
     let view = TensorView(buffers.work.pointee.tensors + i, buffers.work, work)
     track.pointee.statistics.largestIndex = view.largestIndex(block)

@@ -49,6 +49,15 @@ struct TensorView {
     return tensor.pointee.wide == 1 ? x + sum : Double(Float(x) + Float(sum))
   }
 
+  /// The gradient, where it lies in memory as the arithmetic sees it, and the bytes of an element.
+  private var plain: (UnsafeRawPointer, Int)? {
+    let t = tensor.pointee
+    guard work.pointee.rows == nil, t.sum == nil, let grad = t.grad,
+      let bytes = ElementType.size(t.gradType), bytes < 8 || t.wide == 1
+    else { return nil }
+    return (grad, bytes)
+  }
+
   /// Where element k stands in the whole tensor.
   func index(_ k: Int) -> Int {
     guard let rows = work.pointee.rows, k >= 0 else { return k }
@@ -63,8 +72,15 @@ struct TensorView {
   }
 
   func largestIndex(_ block: Int) -> Int {
+    let first = block * RAVINE_BLOCK, end = min(first + RAVINE_BLOCK, tensor.pointee.count)
+    if let (grad, bytes) = plain {
+      let found = findLargest(
+        grad + first * bytes, bytes: bytes, end - first,
+        infinity: ElementType.infinity(tensor.pointee.gradType))
+      return found < 0 ? -1 : first + found
+    }
     var best = -1, most = -1.0
-    for k in block * RAVINE_BLOCK..<min((block + 1) * RAVINE_BLOCK, tensor.pointee.count) {
+    for k in first..<end {
       let x = value(k).magnitude
       if x > most, x < .infinity { (best, most) = (k, x) }
     }
@@ -143,7 +159,6 @@ struct TensorView {
     var out = TensorFacts()
     out.rank = tensor.pointee.rank
     out.count = tensor.pointee.count
-    out.gradient = sums.gradient
     if updated, out.count > 0 { out.updateRMS = (sums.update / Double(out.count)).squareRoot() }
     return out
   }
@@ -217,9 +232,7 @@ struct TensorView {
       for i in 0..<track.pointee.sampleCount { track.pointee.sample[i] = value(i * stride) }
     }
     guard let fired = track.pointee.fired else { return }
-    guard tensor.pointee.sum == nil, let grad = tensor.pointee.grad,
-      let bytes = ElementType.size(tensor.pointee.gradType)
-    else {
+    guard let (grad, bytes) = plain else {
       for u in 0..<tensor.pointee.count { fired[u] = value(u) != 0 ? 1 : 0 }
       return
     }
