@@ -7,7 +7,8 @@ protocol Remembering {
   static var zero: State { get }
 }
 
-/// An update rule that sees a group of elements at a time: sixteen Floats, or eight Doubles.
+/// An update rule that sees a group of elements at a time (`Scalar.Lanes`). What it keeps of a step are
+/// scalars, not lanes: they are written at the baseline, where a group is smaller.
 ///
 /// `Hyper` is a struct of Doubles, one for each declared parameter in order (flags are 0 and 1,
 /// words their number). A slot that the recipe does not need (`Slot.when`) is handed in as one dummy group: read it only where its

@@ -3,69 +3,69 @@ import CShims
 /// Conversion between an element type in memory and the type of the arithmetic.
 protocol Storage {
   associatedtype Element
-  static func toFloat(_ p: UnsafePointer<Element>) -> SIMD16<Float>
-  static func toDouble(_ p: UnsafePointer<Element>) -> SIMD16<Double>
-  static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<Element>)
+  static func toFloat(_ p: UnsafePointer<Element>) -> Float.Lanes
+  static func toDouble(_ p: UnsafePointer<Element>) -> ravine_wide
+  static func from(_ x: Float.Lanes, _ p: UnsafeMutablePointer<Element>)
 }
 
 extension Storage {
   @inline(__always)
-  static func toDouble(_ p: UnsafePointer<Element>) -> SIMD16<Double> { ravine_widen(toFloat(p)) }
+  static func toDouble(_ p: UnsafePointer<Element>) -> ravine_wide { ravine_widen(toFloat(p)) }
 }
 
 enum F32: Storage {
   @inline(__always)
-  static func toFloat(_ p: UnsafePointer<Float>) -> SIMD16<Float> {
-    UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Float>.self)
+  static func toFloat(_ p: UnsafePointer<Float>) -> Float.Lanes {
+    UnsafeRawPointer(p).loadUnaligned(as: Float.Lanes.self)
   }
   @inline(__always)
-  static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<Float>) { storeLanes(x, p) }
+  static func from(_ x: Float.Lanes, _ p: UnsafeMutablePointer<Float>) { storeLanes(x, p) }
 }
 
 enum F64: Storage {
   @inline(__always)
-  static func toFloat(_ p: UnsafePointer<Double>) -> SIMD16<Float> { ravine_narrow(toDouble(p)) }
+  static func toFloat(_ p: UnsafePointer<Double>) -> Float.Lanes { ravine_narrow(toDouble(p)) }
   @inline(__always)
-  static func toDouble(_ p: UnsafePointer<Double>) -> SIMD16<Double> {
-    UnsafeRawPointer(p).loadUnaligned(as: SIMD16<Double>.self)
+  static func toDouble(_ p: UnsafePointer<Double>) -> ravine_wide {
+    UnsafeRawPointer(p).loadUnaligned(as: ravine_wide.self)
   }
   @inline(__always)
-  static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<Double>) {
-    storeSixteen(ravine_widen(x), p)
+  static func from(_ x: Float.Lanes, _ p: UnsafeMutablePointer<Double>) {
+    storeWide(ravine_widen(x), p)
   }
 }
 
 enum BF16: Storage {
   @inline(__always)
-  static func toFloat(_ p: UnsafePointer<UInt16>) -> SIMD16<Float> { ravine_from_bf16(words(p)) }
+  static func toFloat(_ p: UnsafePointer<UInt16>) -> Float.Lanes { ravine_from_bf16(words(p)) }
   @inline(__always)
-  static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<UInt16>) {
+  static func from(_ x: Float.Lanes, _ p: UnsafeMutablePointer<UInt16>) {
     setWords(ravine_to_bf16(x), p)
   }
 }
 
 enum F16: Storage {
   @inline(__always)
-  static func toFloat(_ p: UnsafePointer<UInt16>) -> SIMD16<Float> { ravine_from_f16(words(p)) }
+  static func toFloat(_ p: UnsafePointer<UInt16>) -> Float.Lanes { ravine_from_f16(words(p)) }
   @inline(__always)
-  static func from(_ x: SIMD16<Float>, _ p: UnsafeMutablePointer<UInt16>) {
+  static func from(_ x: Float.Lanes, _ p: UnsafeMutablePointer<UInt16>) {
     setWords(ravine_to_f16(x), p)
   }
 }
 
 @inline(__always)
-func storeSixteen(_ x: SIMD16<Double>, _ p: UnsafeMutablePointer<Double>) {
-  UnsafeMutableRawPointer(p).storeBytes(of: x, as: SIMD16<Double>.self)
+func storeWide(_ x: ravine_wide, _ p: UnsafeMutablePointer<Double>) {
+  UnsafeMutableRawPointer(p).storeBytes(of: x, as: ravine_wide.self)
 }
 
 @inline(__always)
-func words(_ p: UnsafePointer<UInt16>) -> SIMD16<UInt16> {
-  UnsafeRawPointer(p).loadUnaligned(as: SIMD16<UInt16>.self)
+func words(_ p: UnsafePointer<UInt16>) -> ravine_u16 {
+  UnsafeRawPointer(p).loadUnaligned(as: ravine_u16.self)
 }
 
 @inline(__always)
-func setWords(_ x: SIMD16<UInt16>, _ p: UnsafeMutablePointer<UInt16>) {
-  UnsafeMutableRawPointer(p).storeBytes(of: x, as: SIMD16<UInt16>.self)
+func setWords(_ x: ravine_u16, _ p: UnsafeMutablePointer<UInt16>) {
+  UnsafeMutableRawPointer(p).storeBytes(of: x, as: ravine_u16.self)
 }
 
 @inline(never)
@@ -77,7 +77,7 @@ func loadFloats<S: Storage>(
   var i = 0
   while i < count {
     storeLanes(S.toFloat(from + i), to + i)
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
 }
 
@@ -89,8 +89,8 @@ func loadDoubles<S: Storage>(
   let to = y.unsafelyUnwrapped.assumingMemoryBound(to: Double.self)
   var i = 0
   while i < count {
-    storeSixteen(S.toDouble(from + i), to + i)
-    i &+= 16
+    storeWide(S.toDouble(from + i), to + i)
+    i &+= Float.Lanes.scalarCount
   }
 }
 
@@ -103,7 +103,7 @@ func storeFloats<S: Storage>(
   var i = 0
   while i < count {
     S.from(loadLanes(from + i), to + i)
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
 }
 
@@ -117,6 +117,6 @@ func storeDoubles<S: Storage>(
   var i = 0
   while i < count {
     S.from(ravine_narrow(F64.toDouble(from + i)), to + i)
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
 }

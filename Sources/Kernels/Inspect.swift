@@ -3,23 +3,23 @@ import CShims
 /// The sum of magnitudes of elements, in Float64, and the largest. The largest is found among bit
 /// patterns, where a NaN is larger than infinity.
 struct Sizes<T: Scalar> {
-  var sum = SIMD8<Double>.zero
+  var sum = LaneSums()
   var largest = T.Lanes.zero
 
   @inline(__always)
-  mutating func add(_ x: T.Lanes) {
+  mutating func add(_ x: T.Lanes, at i: Int) {
     largest = T.larger(largest, T.magnitudes(x))
-    T.eachEight(x) { sum += ravine_magnitude($0) }
+    T.widen(x) { sum.add(ravine_magnitude($0), at: i, group: $1) }
   }
 
   @inline(__always)
   func store(_ out: UnsafeMutablePointer<Double>) {
-    out[0] = total(sum)
-    var most = SIMD8<Double>.zero
-    T.eachEight(largest) { most = Double.larger($0, most) }
+    out[0] = sum.total
+    var most = Double.Lanes.zero
+    T.widen(largest) { x, _ in most = Double.larger(x, most) }
     var bits: UInt64 = 0
     var k = 0
-    while k < 8 {
+    while k < Double.Lanes.scalarCount {
       let own = most[k].bitPattern
       if own > bits { bits = own }
       k &+= 1
@@ -37,8 +37,8 @@ func measureSizes<T: Scalar>(
   var sizes = Sizes<T>()
   var i = 0
   while i < count {
-    ravine_prefetch(p + (i &+ Int(RAVINE_BLOCK)))
-    sizes.add(loadLanes(p + i))
+    if T.beginsLine(i) { ravine_prefetch(p + (i &+ Int(RAVINE_BLOCK))) }
+    sizes.add(loadLanes(p + i), at: i)
     i &+= T.Lanes.scalarCount
   }
   sizes.store(out.unsafelyUnwrapped)
@@ -80,44 +80,44 @@ func inspect<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_inspect_call>) {
   let m = call.pointee.m.assumingMemoryBound(to: T.self)
   let v = call.pointee.v.assumingMemoryBound(to: T.self)
   let floor = Double.splat(call.pointee.floor), hidden = Double.splat(call.pointee.hidden)
-  let one = Double.splat(1), zero = SIMD8<Double>.zero
+  let one = Double.splat(1), zero = Double.Lanes.zero
   let count = call.pointee.count, valid = call.pointee.valid
-  var weights = zero, products = zero, updates = zero, lost = zero
-  var means = zero, squares = zero, live = zero, dominated = zero
+  var weights = LaneSums(), products = LaneSums(), updates = LaneSums(), lost = LaneSums()
+  var means = LaneSums(), squares = LaneSums(), live = LaneSums(), dominated = LaneSums()
   var i = 0
   while i < count {
     let rest = valid &- i
-    let old = T.eight(p + i)
-    let gradient = Double.first(rest, of: T.eight(g + i))
-    let update = Double.first(rest, of: old - T.eight(out + i))
+    let old = T.doubles(p + i)
+    let gradient = Double.first(rest, of: T.doubles(g + i))
+    let update = Double.first(rest, of: old - T.doubles(out + i))
     let before = Double.first(rest, of: old)
-    weights += before * before
-    products += gradient * update
-    let same = choose(T.eight(kept + i), equalTo: old, one, else: zero)
+    weights.add(before * before, at: i)
+    products.add(gradient * update, at: i)
+    let same = choose(T.doubles(kept + i), equalTo: old, one, else: zero)
     let unseen = choose(
       gradient, equalTo: zero, zero, else: same * hidden * ravine_magnitude(before))
     let size = maximum(unseen, ravine_magnitude(update))
-    updates += size
-    lost += same * size
-    let mean = Double.first(rest, of: T.eight(m + i))
-    let square = Double.first(rest, of: T.eight(v + i))
-    means += mean * mean
-    squares += square
+    updates.add(size, at: i)
+    lost.add(same * size, at: i)
+    let mean = Double.first(rest, of: T.doubles(m + i))
+    let square = Double.first(rest, of: T.doubles(v + i))
+    means.add(mean * mean, at: i)
+    squares.add(square, at: i)
     let lives = choose(
       square, equalTo: zero, choose(gradient, equalTo: zero, zero, else: one), else: one)
-    live += lives
-    dominated += choose(floor, greaterThan: square, lives, else: zero)
-    i &+= 8
+    live.add(lives, at: i)
+    dominated.add(choose(floor, greaterThan: square, lives, else: zero), at: i)
+    i &+= Double.Lanes.scalarCount
   }
   let sums = call.pointee.sums.unsafelyUnwrapped
-  sums[0] = total(weights)
-  sums[1] = total(products)
-  sums[2] = total(updates)
-  sums[3] = total(lost)
-  sums[4] = total(means)
-  sums[5] = total(squares)
-  sums[6] = total(live)
-  sums[7] = total(dominated)
+  sums[0] = weights.total
+  sums[1] = products.total
+  sums[2] = updates.total
+  sums[3] = lost.total
+  sums[4] = means.total
+  sums[5] = squares.total
+  sums[6] = live.total
+  sums[7] = dominated.total
 }
 
 #if BASELINE

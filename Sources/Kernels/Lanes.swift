@@ -2,8 +2,8 @@ import CShims
 
 /// A type that arithmetic is done in: Float, and Double for Double tensors.
 public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
-  /// What is worked on at a time: 64 bytes on every machine, which are four SSE registers, two of
-  /// AVX2, one of AVX-512.
+  /// What is worked on at a time: 64 bytes, which are two registers of AVX2 or one of AVX-512; without
+  /// AVX one register of 16 bytes.
   associatedtype Lanes: SIMD where Lanes.Scalar == Self
   // Swift's own operators of lanes go one by one, and what the compiler makes of that is not always
   // whole again. These are single instructions.
@@ -21,18 +21,22 @@ public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
   static func first(_ valid: Int, of x: Lanes) -> Lanes
   /// The first `valid` lanes of x, and the rest of y.
   static func splice(_ x: Lanes, first valid: Int, then y: Lanes) -> Lanes
-  /// Hands over the lanes as Doubles, eight at a time.
-  static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void)
+  /// Hands over the lanes as Doubles: of Float in two groups, 0 and 1.
+  static func widen(_ x: Lanes, _ body: (Double.Lanes, Int) -> Void)
   /// The magnitudes.
   static func magnitudes(_ x: Lanes) -> Lanes
   /// The larger of each pair of magnitudes; a NaN is larger than all.
   static func larger(_ a: Lanes, _ b: Lanes) -> Lanes
-  /// Eight of them in memory, as Doubles.
-  static func eight(_ p: UnsafePointer<Self>) -> SIMD8<Double>
+  /// As many in memory as a group of Doubles has.
+  static func doubles(_ p: UnsafePointer<Self>) -> Double.Lanes
 }
 
 extension Float: Scalar {
+  #if BASELINE
+  public typealias Lanes = SIMD4<Float>
+  #else
   public typealias Lanes = SIMD16<Float>
+  #endif
   @inline(__always)
   public static func splat(_ x: Self) -> Lanes { ravine_splat_f32(x) }
   @inline(__always)
@@ -60,23 +64,27 @@ extension Float: Scalar {
     ravine_equal_f32(a, b, x, y)
   }
   @inline(__always)
-  public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) {
+  public static func widen(_ x: Lanes, _ body: (Double.Lanes, Int) -> Void) {
     let y = ravine_widen(x)
-    body(y.lowHalf)
-    body(y.highHalf)
+    body(y.lowHalf, 0)
+    body(y.highHalf, 1)
   }
   @inline(__always)
   public static func magnitudes(_ x: Lanes) -> Lanes { ravine_magnitude_f32(x) }
   @inline(__always)
   public static func larger(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_larger_f32(a, b) }
   @inline(__always)
-  public static func eight(_ p: UnsafePointer<Self>) -> SIMD8<Double> {
-    ravine_widen_half(UnsafeRawPointer(p).loadUnaligned(as: SIMD8<Float>.self))
+  public static func doubles(_ p: UnsafePointer<Self>) -> Double.Lanes {
+    ravine_widen_half(UnsafeRawPointer(p).loadUnaligned(as: ravine_half.self))
   }
 }
 
 extension Double: Scalar {
+  #if BASELINE
+  public typealias Lanes = SIMD2<Double>
+  #else
   public typealias Lanes = SIMD8<Double>
+  #endif
   @inline(__always)
   public static func splat(_ x: Self) -> Lanes { ravine_splat_f64(x) }
   @inline(__always)
@@ -104,13 +112,21 @@ extension Double: Scalar {
     ravine_equal_f64(a, b, x, y)
   }
   @inline(__always)
-  public static func eachEight(_ x: Lanes, _ body: (SIMD8<Double>) -> Void) { body(x) }
+  public static func widen(_ x: Lanes, _ body: (Double.Lanes, Int) -> Void) { body(x, 0) }
   @inline(__always)
   public static func magnitudes(_ x: Lanes) -> Lanes { ravine_magnitude(x) }
   @inline(__always)
   public static func larger(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_larger_f64(a, b) }
   @inline(__always)
-  public static func eight(_ p: UnsafePointer<Self>) -> SIMD8<Double> { loadLanes(p) }
+  public static func doubles(_ p: UnsafePointer<Self>) -> Double.Lanes { loadLanes(p) }
+}
+
+extension Scalar {
+  /// Whether element i is the first of 64 bytes, for which memory is asked for ahead.
+  @inline(__always)
+  static func beginsLine(_ i: Int) -> Bool {
+    MemoryLayout<Lanes>.size == 64 || i &* MemoryLayout<Self>.size & 63 == 0
+  }
 }
 
 @inline(__always)
@@ -193,27 +209,52 @@ func maximum<L: SIMD>(_ a: L, _ b: L) -> L where L.Scalar: Scalar, L.Scalar.Lane
 
 // Sums in Float64: squares of any Float are exact there.
 
-/// One order of addition for every machine.
-@inline(__always)
-func total(_ x: SIMD8<Double>) -> Double {
-  let a = x.lowHalf + x.highHalf
-  let b = a.lowHalf + a.highHalf
-  return b.x + b.y
-}
+/// Eight sums of what comes in order: element i goes to sum i mod 8, so that the width of lanes does not
+/// show. At the baseline they are four groups of lanes, which stay in memory: a step that is not asked to
+/// add holds no register for them.
+struct LaneSums {
+  #if BASELINE
+  private var lanes: InlineArray<4, Double.Lanes> = [.zero, .zero, .zero, .zero]
+  #else
+  private var lanes = Double.Lanes.zero
+  #endif
 
-/// Adds the first `valid` lanes.
-@inline(__always)
-func addValues<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIMD8<Double>) {
-  T.eachEight(T.first(valid, of: x)) { sum += $0 }
-}
+  /// Adds elements i and on, or those in the group behind.
+  @inline(__always)
+  mutating func add(_ x: Double.Lanes, at i: Int, group: Int = 0) {
+    #if BASELINE
+    lanes[i &>> 1 & 3 &+ group] += x
+    #else
+    lanes += x
+    #endif
+  }
 
-/// Adds the squares of the first `valid` lanes: the rest is padding, and may hold anything.
-@inline(__always)
-func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, to sum: inout SIMD8<Double>) {
-  addSquares(T.self, T.first(valid, of: x), to: &sum)
-}
+  /// Adds the first `valid` lanes of elements i and on: the rest is padding, and may hold anything.
+  @inline(__always)
+  mutating func add<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, at i: Int) {
+    T.widen(T.first(valid, of: x)) { add($0, at: i, group: $1) }
+  }
 
-@inline(__always)
-func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, to sum: inout SIMD8<Double>) {
-  T.eachEight(x) { sum += $0 * $0 }
+  /// The squares likewise.
+  @inline(__always)
+  mutating func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, valid: Int, at i: Int) {
+    addSquares(T.self, T.first(valid, of: x), at: i)
+  }
+
+  @inline(__always)
+  mutating func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, at i: Int) {
+    T.widen(x) { add($0 * $0, at: i, group: $1) }
+  }
+
+  /// One order of addition for every machine.
+  @inline(__always)
+  var total: Double {
+    #if BASELINE
+    let b = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
+    #else
+    let a = lanes.lowHalf + lanes.highHalf
+    let b = a.lowHalf + a.highHalf
+    #endif
+    return b.x + b.y
+  }
 }

@@ -47,7 +47,7 @@ func dequantize(
   var i = 0
   while i < count {
     storeLanes(scales[i / Dynamic.group] * ravine_look_up(map, codes + i), x + i)
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
 }
 
@@ -69,10 +69,10 @@ func quantize(
     let divisor = scale == 0 ? 1 : scale
     var i = start
     while i < end {
-      let lanes: SIMD16<Float> = loadLanes(x + i)
+      let lanes: Float.Lanes = loadLanes(x + i)
       ravine_to_bytes(
         cells.code(Float.first(end - i, of: lanes) / Float.splat(divisor)), codes + i)
-      i &+= 16
+      i &+= Float.Lanes.scalarCount
     }
     start = end
   }
@@ -82,14 +82,14 @@ func quantize(
 /// is NaN.
 @inline(__always)
 private func largest(_ x: UnsafePointer<Float>, _ valid: Int) -> Float {
-  var bits = SIMD16<UInt32>.zero
+  var bits = ravine_u32.zero
   var i = 0
   while i < valid {
     bits = ravine_larger(bits, Float.first(valid - i, of: loadLanes(x + i)))
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
   var most: UInt32 = 0
-  for k in 0..<16 where bits[k] > most { most = bits[k] }
+  for k in 0..<ravine_u32.scalarCount where bits[k] > most { most = bits[k] }
   if most > 0x7f80_0000 { return Float(bitPattern: 0x7fc0_0000) }
   return Float(bitPattern: min(most, 0x7f7f_ffff))
 }
@@ -100,12 +100,12 @@ private struct Cells {
   let positive: Bool
 
   @inline(__always)
-  func begin(_ decade: Int) -> SIMD16<Float> { Float.splat(map[256 + decade]) }
+  func begin(_ decade: Int) -> Float.Lanes { Float.splat(map[256 + decade]) }
 
   /// The codes of numbers from -1 to 1, as whole Floats; a NaN's is that of 0.
   @inline(__always)
-  func code(_ x: SIMD16<Float>) -> SIMD16<Float> {
-    let zeros = SIMD16<Float>.zero
+  func code(_ x: Float.Lanes) -> Float.Lanes {
+    let zeros = Float.Lanes.zero
     let negative = choose(zeros, greaterThan: x, zeros - x, else: zeros)
     let size = choose(x, greaterThan: zeros, x, else: negative)
     var n = Float.splat(map[264]), slope = Float.splat(map[272])

@@ -30,7 +30,7 @@ func dither(
     storeLanes(
       ravine_dither(loadLanes(x.unsafelyUnwrapped + i), bits, dropped, least, most),
       y.unsafelyUnwrapped + i)
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
 }
 
@@ -42,9 +42,9 @@ func combine(
 ) {
   var i = 0
   while i < count {
-    let b: SIMD16<Float> = loadLanes(b.unsafelyUnwrapped + i)
+    let b: Float.Lanes = loadLanes(b.unsafelyUnwrapped + i)
     storeLanes(loadLanes(a.unsafelyUnwrapped + i) + factor * b, y.unsafelyUnwrapped + i)
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
 }
 
@@ -57,9 +57,9 @@ func recall(
   let p = p.unsafelyUnwrapped
   var i = 0
   while i < count {
-    let old: SIMD16<Float> = loadLanes(p + i)
-    let x: SIMD16<Float> = loadLanes(x.unsafelyUnwrapped + i)
+    let old: Float.Lanes = loadLanes(p + i)
+    let x: Float.Lanes = loadLanes(x.unsafelyUnwrapped + i)
     storeLanes(choose(loadLanes(seen.unsafelyUnwrapped + i), equalTo: old, x, else: old), p + i)
-    i &+= 16
+    i &+= Float.Lanes.scalarCount
   }
 }

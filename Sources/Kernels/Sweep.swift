@@ -20,11 +20,13 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   var i = 0
   while i < count {
     let first = i, end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
-    var gradients = SIMD8<Double>.zero, updates = SIMD8<Double>.zero
+    var gradients = LaneSums(), updates = LaneSums()
     while i < end {
-      ravine_prefetch(p + (i &+ ahead))
-      ravine_prefetch(g + (i &+ gradientAhead))
-      state.prefetch(i &+ ahead)
+      if R.T.beginsLine(i) {
+        ravine_prefetch(p + (i &+ ahead))
+        ravine_prefetch(g + (i &+ gradientAhead))
+        state.prefetch(i &+ ahead)
+      }
       var s = state.load(i)
       let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
       let new = rule.apply(old, gradient * factor, &s)
@@ -35,16 +37,16 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
           told = R.T.first(valid &- i, of: told)
           update = R.T.first(valid &- i, of: update)
         }
-        addSquares(R.T.self, told, to: &gradients)
-        addSquares(R.T.self, update, to: &updates)
+        gradients.addSquares(R.T.self, told, at: i)
+        updates.addSquares(R.T.self, update, at: i)
       }
       storeLanes(new, out + i)
       state.store(s, i)
       i &+= R.T.Lanes.scalarCount
     }
     if let own = sums {
-      own[0] = total(gradients)
-      own[1] = total(updates)
+      own[0] = gradients.total
+      own[1] = updates.total
       sums = own + 2
       if let its = sizes {
         measureGradient(R.T.self, g + first, end &- first, valid &- first, ahead, its)
@@ -63,8 +65,8 @@ func measureGradient<T: Scalar>(
   var sizes = Sizes<T>()
   var i = 0
   while i < count {
-    ravine_prefetch(g + (i &+ ahead))
-    sizes.add(T.first(valid &- i, of: loadLanes(g + i)))
+    if T.beginsLine(i) { ravine_prefetch(g + (i &+ ahead)) }
+    sizes.add(T.first(valid &- i, of: loadLanes(g + i)), at: i)
     i &+= T.Lanes.scalarCount
   }
   sizes.store(out)
@@ -83,7 +85,7 @@ func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call
   var i = 0
   while i < count {
     let m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, state.load(i))
-    sums.add(m, valid: valid &- i)
+    sums.add(m, valid: valid &- i, at: i)
     i &+= R.T.Lanes.scalarCount
   }
   sums.store(call.pointee.sums)
@@ -102,7 +104,7 @@ func measure<S: MeasuringUpdate>(_: S.Type, _ call: UnsafePointer<ravine_rule_ca
   var i = 0
   while i < count {
     let m = stage.measure(loadLanes(p + i), loadLanes(out + i), loadLanes(g + i) * factor)
-    sums.add(m, valid: valid &- i)
+    sums.add(m, valid: valid &- i, at: i)
     i &+= S.T.Lanes.scalarCount
   }
   sums.store(call.pointee.sums)
@@ -110,41 +112,39 @@ func measure<S: MeasuringUpdate>(_: S.Type, _ call: UnsafePointer<ravine_rule_ca
 
 /// The sums of what is measured, at most four, in Float64.
 struct MeasureSums<M: Measuring & Remembering> {
-  var sums: (SIMD8<Double>, SIMD8<Double>, SIMD8<Double>, SIMD8<Double>) = (
-    .zero, .zero, .zero, .zero
-  )
+  var sums = (LaneSums(), LaneSums(), LaneSums(), LaneSums())
 
   @inline(__always)
   static var count: Int { MemoryLayout<M.Measures>.size / MemoryLayout<M.T.Lanes>.size }
 
   @inline(__always)
-  mutating func add(_ measures: M.Measures, valid: Int) {
+  mutating func add(_ measures: M.Measures, valid: Int, at i: Int) {
     var m = measures
     withUnsafeBytes(of: &m) {
       let lanes = $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: M.T.Lanes.self)
-      add(lanes[0], 0, valid, to: &sums.0)
-      if Self.count > 1 { add(lanes[1], 1, valid, to: &sums.1) }
-      if Self.count > 2 { add(lanes[2], 2, valid, to: &sums.2) }
-      if Self.count > 3 { add(lanes[3], 3, valid, to: &sums.3) }
+      add(lanes[0], 0, valid, i, to: &sums.0)
+      if Self.count > 1 { add(lanes[1], 1, valid, i, to: &sums.1) }
+      if Self.count > 2 { add(lanes[2], 2, valid, i, to: &sums.2) }
+      if Self.count > 3 { add(lanes[3], 3, valid, i, to: &sums.3) }
     }
   }
 
   @inline(__always)
-  private func add(_ x: M.T.Lanes, _ k: Int, _ valid: Int, to sum: inout SIMD8<Double>) {
+  private func add(_ x: M.T.Lanes, _ k: Int, _ valid: Int, _ i: Int, to sum: inout LaneSums) {
     if k < M.squares {
-      addSquares(M.T.self, x, valid: valid, to: &sum)
+      sum.addSquares(M.T.self, x, valid: valid, at: i)
     } else {
-      addValues(M.T.self, x, valid: valid, to: &sum)
+      sum.add(M.T.self, x, valid: valid, at: i)
     }
   }
 
   @inline(__always)
   func store(_ out: UnsafeMutablePointer<Double>?) {
     let out = out.unsafelyUnwrapped
-    out[0] = total(sums.0)
-    if Self.count > 1 { out[1] = total(sums.1) }
-    if Self.count > 2 { out[2] = total(sums.2) }
-    if Self.count > 3 { out[3] = total(sums.3) }
+    out[0] = sums.0.total
+    if Self.count > 1 { out[1] = sums.1.total }
+    if Self.count > 2 { out[2] = sums.2.total }
+    if Self.count > 3 { out[3] = sums.3.total }
   }
 }
 
@@ -161,7 +161,7 @@ func follow<S: UpdateStage>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>) 
   let count = call.pointee.count, ahead = call.pointee.ahead, valid = call.pointee.valid
   var i = 0
   while i < count {
-    state.prefetch(i &+ ahead)
+    if S.T.beginsLine(i) { state.prefetch(i &+ ahead) }
     var s = state.load(i)
     let old: S.T.Lanes = loadLanes(p + i)
     let new = stage.apply(old, loadLanes(out + i), loadLanes(g + i) * factor, &s)
@@ -177,13 +177,14 @@ func follow<S: UpdateStage>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>) 
 func measureUpdate<T: Scalar>(
   _: T.Type, _ old: UnsafePointer<T>, _ new: UnsafePointer<T>, _ count: Int, _ valid: Int
 ) -> Double {
-  var squares = SIMD8<Double>.zero
+  var squares = LaneSums()
   var i = 0
   while i < count {
-    addSquares(T.self, loadLanes(old + i) - loadLanes(new + i), valid: valid &- i, to: &squares)
+    squares.addSquares(
+      T.self, loadLanes(old + i) - loadLanes(new + i), valid: valid &- i, at: i)
     i &+= T.Lanes.scalarCount
   }
-  return total(squares)
+  return squares.total
 }
 
 @inline(__always)

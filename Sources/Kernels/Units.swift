@@ -55,19 +55,19 @@ func measureRows<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_unit_call>) 
   let columns = call.pointee.columns
   let rows = call.pointee.sums.unsafelyUnwrapped, edges = call.pointee.edges.unsafelyUnwrapped
   eachPiece(call) { row, column, start, length in
-    var values = SIMD8<Double>.zero, squares = values, parameters = values
+    var values = LaneSums(), squares = LaneSums(), parameters = LaneSums()
     var i = 0
     while i < length {
       let g: T.Lanes = loadLanes(x + (start &+ i))
-      addValues(T.self, g, valid: length &- i, to: &values)
-      addSquares(T.self, g, valid: length &- i, to: &squares)
-      addSquares(T.self, loadLanes(p + (start &+ i)), valid: length &- i, to: &parameters)
+      values.add(T.self, g, valid: length &- i, at: i)
+      squares.addSquares(T.self, g, valid: length &- i, at: i)
+      parameters.addSquares(T.self, loadLanes(p + (start &+ i)), valid: length &- i, at: i)
       i &+= T.Lanes.scalarCount
     }
     let out = column != 0 ? edges : length == columns ? rows + 3 &* row : edges + 3
-    out[0] = total(values)
-    out[1] = total(squares)
-    out[2] = total(parameters)
+    out[0] = values.total
+    out[1] = squares.total
+    out[2] = parameters.total
   }
 }
 
@@ -95,12 +95,11 @@ func measureColumns<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_unit_call
 @inline(__always)
 private func add<T: Scalar>(
   _: T.Type, _ x: T.Lanes, to sums: UnsafeMutablePointer<Double>,
-  _ body: (SIMD8<Double>) -> SIMD8<Double>
+  _ body: (Double.Lanes) -> Double.Lanes
 ) {
-  var sums = sums
-  T.eachEight(x) {
-    storeLanes(loadLanes(sums) + body($0), sums)
-    sums += 8
+  T.widen(x) {
+    let at = sums + $1 &* Double.Lanes.scalarCount
+    storeLanes(loadLanes(at) + body($0), at)
   }
 }
 

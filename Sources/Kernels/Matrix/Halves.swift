@@ -11,17 +11,17 @@ func direct<R: MatrixRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let state = Slots<R>(call)
   let count = call.pointee.count, valid = call.pointee.valid
   let sums = call.pointee.sums
-  var gradients = SIMD8<Double>.zero
+  var gradients = LaneSums()
   var i = 0
   while i < count {
     var s = state.load(i)
     let gradient: R.T.Lanes = loadLanes(g + i)
-    if sums != nil { addSquares(R.T.self, gradient, valid: valid &- i, to: &gradients) }
+    if sums != nil { gradients.addSquares(R.T.self, gradient, valid: valid &- i, at: i) }
     storeLanes(rule.direction(gradient * factor, &s), out + i)
     state.store(s, i)
     i &+= R.T.Lanes.scalarCount
   }
-  if let sums { sums[0] = total(gradients) }
+  if let sums { sums[0] = gradients.total }
 }
 
 /// The second part: `g` is what the products made of the direction. With `sums`, also adds up the squares of
@@ -34,16 +34,16 @@ func complete<R: MatrixRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>)
   let product = call.pointee.g.assumingMemoryBound(to: R.T.self)
   let count = call.pointee.count, valid = call.pointee.valid
   let sums = call.pointee.sums
-  var updates = SIMD8<Double>.zero
+  var updates = LaneSums()
   var i = 0
   while i < count {
     let old: R.T.Lanes = loadLanes(p + i)
     let new = rule.apply(old, loadLanes(product + i))
-    if sums != nil { addSquares(R.T.self, old - new, valid: valid &- i, to: &updates) }
+    if sums != nil { updates.addSquares(R.T.self, old - new, valid: valid &- i, at: i) }
     storeLanes(new, out + i)
     i &+= R.T.Lanes.scalarCount
   }
-  if let sums { sums[1] = total(updates) }
+  if let sums { sums[1] = updates.total }
 }
 
 @inline(__always)

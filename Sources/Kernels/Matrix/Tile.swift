@@ -28,9 +28,9 @@ typealias Tile<T: Scalar> = Twice<Twice<Thrice<WideRow<T>>>>  // 24 of 32 regist
 #elseif AVX2
 typealias Tile<T: Scalar> = Twice<Thrice<Row<T>>>  // 12 of 16, two for a group of lanes
 #elseif arch(x86_64)
-typealias Tile<T: Scalar> = Twice<Row<T>>  // 8 of 16, four for a group of lanes
+typealias Tile<T: Scalar> = Twice<Thrice<WideRow<T>>>  // 12 of 16
 #else
-typealias Tile<T: Scalar> = Twice<Twice<Row<T>>>  // 16 of 32, four for a group of lanes
+typealias Tile<T: Scalar> = Twice<Twice<Thrice<WideRow<T>>>>  // 24 of 32
 #endif
 
 /// A group of lanes.

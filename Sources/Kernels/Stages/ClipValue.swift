@@ -18,13 +18,16 @@ struct ClipValue<T: Scalar>: DeclaredStage {
   #endif
 
   struct Hyper { var max: Double }
-  let max: T.Lanes
+  let low, high: T
 
-  init(_ h: Hyper, step t: Double) { max = T.Lanes(repeating: T(h.max)) }
+  init(_ h: Hyper, step t: Double) {
+    high = T(h.max)
+    low = 0 - high
+  }
 
   @inline(__always)
   func transform(_ g: T.Lanes, _ p: T.Lanes) -> T.Lanes {
-    let low = choose(-max, greaterThan: g, -max, else: g)
-    return choose(g, greaterThan: max, max, else: low)
+    let x = choose(T.splat(low), greaterThan: g, T.splat(low), else: g)
+    return choose(g, greaterThan: T.splat(high), T.splat(high), else: x)
   }
 }

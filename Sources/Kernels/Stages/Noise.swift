@@ -25,10 +25,10 @@ struct Noise<T: Scalar>: DeclaredStage {
 
   struct Hyper { var eta, gamma, seed: Double }
 
-  private let deviation: T.Lanes
+  private let deviation: T
 
   init(_ h: Hyper, step t: Double) {
-    deviation = T.Lanes(repeating: T((h.eta / Math.pow(t, h.gamma)).squareRoot()))
+    deviation = T((h.eta / Math.pow(t, h.gamma)).squareRoot())
   }
 
   @inline(__always)
