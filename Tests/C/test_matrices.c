@@ -4,7 +4,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "failing.h"
+#include "check.h"
 
 enum { MOST = 6000, TENSORS = 6 };
 
@@ -13,77 +13,7 @@ static const int64_t shapes[TENSORS][4] = {{40, 50}, {70, 13}, {1, 37}, {29, 1},
 static const int32_t ranks[TENSORS] = {2, 2, 2, 2, 2, 4};
 static const int32_t types[TENSORS] = {RVN_F32, RVN_BF16, RVN_F64, RVN_F32, RVN_F16, RVN_F32};
 
-typedef union model {
-  double f64[TENSORS][MOST / 2];
-  float f32[TENSORS][MOST];
-} model;
-static model start, now, wanted, grads;
-
-static size_t width(int i) { return types[i] == RVN_F64 ? 8 : types[i] == RVN_F32 ? 4 : 2; }
-static size_t count(int i) {
-  size_t n = 1;
-  int k;
-  for (k = 0; k < ranks[i]; k++) n *= (size_t)shapes[i][k];
-  return n;
-}
-
-static rvn_status add_matrix(rvn_optimizer *opt, const char *name, void *data, const void *grad,
-                             int32_t type, int32_t rank, const int64_t *shape) {
-  rvn_tensor t;
-  memset(&t, 0, sizeof t);
-  t.struct_size = sizeof t;
-  t.name = name, t.data = data, t.grad = grad, t.dtype = type, t.rank = rank, t.shape = shape;
-  return rvn_optimizer_add(opt, &t, NULL);
-}
-
-static void add_model(rvn_optimizer *opt) {
-  char name[8];
-  int i;
-  for (i = 0; i < TENSORS; i++) {
-    snprintf(name, sizeof name, "w%d", i);
-    CHECK_OK(add_matrix(opt, name, now.f32[i], grads.f32[i], types[i], ranks[i], shapes[i]));
-  }
-}
-
-/* Ordinary numbers of each tensor's type. */
-static void fill(model *m, int what) {
-  int i;
-  size_t k;
-  memset(m, 0, sizeof *m);
-  for (i = 0; i < TENSORS; i++) {
-    for (k = 0; k < count(i); k++) {
-      float x = random_float() * (what ? 1 : 0.5f);
-      uint32_t bits;
-      memcpy(&bits, &x, 4);
-      if (types[i] == RVN_F64) m->f64[i][k] = x;
-      else if (types[i] == RVN_F32) m->f32[i][k] = x;
-      else if (types[i] == RVN_BF16) ((uint16_t *)m->f32[i])[k] = (uint16_t)(bits >> 16);
-      else ((uint16_t *)m->f32[i])[k] = (uint16_t)(0x2c00 + (bits & 0x0fff));
-    }
-  }
-}
-
-static rvn_step_report blank(void) {
-  rvn_step_report r;
-  memset(&r, 0, sizeof r);
-  r.struct_size = sizeof r;
-  return r;
-}
-
-static rvn_optimizer *open_with(const char *recipe, const rvn_options *o) {
-  rvn_optimizer *opt = NULL;
-  if (!CHECK_OK(rvn_optimizer_create_with(recipe, o, &opt))) return NULL;
-  now = start;
-  add_model(opt);
-  return opt;
-}
-
-static rvn_options threads_of(int32_t n) {
-  rvn_options o;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = n;
-  return o;
-}
+#include "model.h"
 
 static const char *const recipes[] = {
     "muon(0.02)",
@@ -218,44 +148,6 @@ static void more_axes(void) {
 
 /* ---- the same bytes ---- */
 
-enum { STEPS = 4 };
-
-static void steps(rvn_optimizer *opt, int from, int to, rvn_step_report *r) {
-  for (; from < to; from++) {
-    random_state = 77 + (uint64_t)from;
-    fill(&grads, 1);
-    CHECK_OK(rvn_optimizer_step(opt, NULL, r));
-  }
-}
-
-static void backward(void *user, size_t n, rvn_body body, void *context) {
-  (void)user;
-  while (n-- > 0) body(context, n);
-}
-
-static void threads_and_reports(void) {
-  size_t k;
-  int way;
-  for (k = 0; k < RECIPES; k++) {
-    rvn_step_report r0 = blank(), r;
-    for (way = 0; way < 5; way++) {
-      rvn_options o = threads_of(way == 4 ? 3 : way + 1);
-      rvn_optimizer *opt;
-      if (way == 3) o.threads = 1;
-      if (way == 4) o.parallel_for = backward;
-      NOTE("%s, way %d", recipes[k], way);
-      if (!(opt = open_with(recipes[k], &o))) continue;
-      r = blank();
-      steps(opt, 0, STEPS, way == 3 ? NULL : &r);
-      if (way == 0) wanted = now, r0 = r;
-      CHECK_BYTES(&now, &wanted, sizeof now);
-      if (way != 3) CHECK_BYTES(&r, &r0, sizeof r);
-      CHECK(r0.skipped == 0 && r0.step == STEPS && r0.update_norm > 0);
-      rvn_optimizer_destroy(opt);
-    }
-  }
-}
-
 static void tensor_by_tensor(void) {
   rvn_options o = threads_of(2);
   rvn_optimizer *opt;
@@ -275,35 +167,6 @@ static void tensor_by_tensor(void) {
   CHECK(sum.step == 1 && fabs(sum.grad_norm - whole.grad_norm) < 1e-12 * whole.grad_norm);
   CHECK(fabs(sum.update_norm - whole.update_norm) < 1e-12 * whole.update_norm);
   rvn_optimizer_destroy(opt);
-}
-
-static void save_and_load(void) {
-  char path[] = "/tmp/ravine-matrices-XXXXXX";
-  size_t k;
-  int i, at, file = mkstemp(path);
-  CHECK(file >= 0);
-  for (k = 0; k < RECIPES; k++) {
-    rvn_options o = threads_of(1), two = threads_of(2);
-    rvn_optimizer *opt = open_with(recipes[k], &o);
-    NOTE("save and load: %s", recipes[k]);
-    if (!opt) continue;
-    steps(opt, 0, STEPS, NULL);
-    wanted = now;
-    rvn_optimizer_destroy(opt);
-    for (at = 0; at < STEPS; at++) {
-      if (!(opt = open_with(recipes[k], &o))) continue;
-      steps(opt, 0, at, NULL);
-      CHECK_OK(rvn_optimizer_save(opt, path));
-      rvn_optimizer_destroy(opt);
-      if (!(opt = open_with(recipes[k], &two))) continue;
-      for (i = 0; i < TENSORS; i++) memset(now.f32[i], 0x33, count(i) * width(i));
-      CHECK_OK(rvn_optimizer_load(opt, path));
-      steps(opt, at, STEPS, NULL);
-      CHECK_BYTES(&now, &wanted, sizeof now);
-      rvn_optimizer_destroy(opt);
-    }
-  }
-  remove(path);
 }
 
 /* accumulate(2) of halves is a step of the whole; a missing gradient leaves a matrix alone. */
@@ -504,9 +367,9 @@ int main(void) {
   edges();
   known();
   more_axes();
-  threads_and_reports();
+  threads_and_reports(recipes, RECIPES);
   tensor_by_tensor();
-  save_and_load();
+  save_and_load(recipes, RECIPES);
   windows_and_gaps();
   memory();
   workspace();
