@@ -391,7 +391,7 @@ rvn_status rvn_optimizer_step_tensor(rvn_optimizer *opt, size_t index, const voi
  * A recipe whose stages measure all gradients before any tensor is stepped (clip_norm, finite_guard
  * that skips or fails, a dynamic unscale) cannot be stepped in parts: begin_step is UNSUPPORTED and
  * names the stage. So it is, also for a tensor or for rows alone, with one that accumulates.
- * Rules that measure each tensor by itself (lamb) can. While a step is open, save, load, flush, add
+ * Rules that measure each tensor by itself (lamb, adafactor) can. While a step is open, save, load, flush, add
  * and remove are STATE.
  * Errors: STATE (begin: a step is open; end: none is; a part: its tensor was stepped already),
  * UNSUPPORTED, ARGUMENT (a schedule that ends or leaves its range), those of prepare. */
@@ -415,9 +415,8 @@ rvn_status rvn_optimizer_end_step(rvn_optimizer *opt, rvn_step_report *report);
  *   - Weight decay acts on the named rows only. Momentum of the others waits, where torch's sparse
  *     SGD moves on all rows that ever had a gradient.
  *   - Clauses, types and the report are as ever; nonfinite counts elements of the summed rows.
- * Not possible, and UNSUPPORTED: rules and stages that measure the whole tensor (lamb, cautious, clip_unit)
- * or step it as a matrix (muon),
- * stages that follow all parameters at each step (ema, lookahead), and accumulate.
+ * Not possible, and UNSUPPORTED: rules and stages that measure the whole tensor (lamb, adafactor, cautious,
+ * clip_unit) or step it as a matrix (muon), stages that follow all parameters at each step (ema, lookahead), and accumulate.
  * count = 0, or a frozen tensor, is no gradient (skipped = 3). The library keeps memory for the
  * gathered rows: the first call, and one with more rows or more elements than any before,
  * allocates; others do not.
@@ -472,7 +471,8 @@ rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
 
 /* Copies state of tensor index out or in, converted from or to dtype (an RVN_ type): what is a
  * slot name of its rule or of a stage, such as "m", "v", "ema", or "step" for its own step counter (one element).
- * count must be the number of elements. rvn_optimizer_slots lists the names.
+ * count must be the number of elements, which is that of the tensor, but for slots with one for each
+ * row or column (rvn_optimizer_slot_shape). rvn_optimizer_slots lists the names.
  * Numbers are taken as they are: NaN or a negative mean square are the caller's to avoid. Moments
  * that are stored in fewer bits (moments=bf16, 8bit) are read as what their bits stand for, and rounded
  * to nearest when written.
@@ -481,6 +481,14 @@ rvn_status rvn_optimizer_read(const rvn_optimizer *opt, size_t index, const char
                               int32_t dtype, void *out, size_t count);
 rvn_status rvn_optimizer_write(rvn_optimizer *opt, size_t index, const char *what, int32_t dtype,
                                const void *in, size_t count);
+
+/* The shape of a state slot of tensor index: rank must be the tensor's, and shape has room for as many
+ * numbers (NULL where rank is 0). It is the tensor's shape; of a slot with one number for each row of the
+ * last two axes, such as "r" of adafactor, with 1 in place of the last axis, of one for each column, "c",
+ * with 1 in place of the one before it; of "step" all are 1.
+ * Errors: ARGUMENT (rank), NAME (the slots there are), STATE (not prepared). */
+rvn_status rvn_optimizer_slot_shape(const rvn_optimizer *opt, size_t index, const char *what,
+                                    int64_t *shape, size_t rank);
 
 /* The names of the state slots of tensor index, separated by commas; "" if it has none.
  * Text out as in rvn_optimizer_recipe. Errors: ARGUMENT, STATE (not prepared). */

@@ -76,3 +76,15 @@ public func rvn_optimizer_slots(
     try deliver(try optimizer.slots(index), buf, cap, needed)
   }
 }
+
+@_cdecl("rvn_optimizer_slot_shape") @implementation
+public func rvn_optimizer_slot_shape(
+  _ opt: OpaquePointer?, _ index: Int, _ what: UnsafePointer<CChar>?,
+  _ shape: UnsafeMutablePointer<Int64>?, _ rank: Int
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    let name = Text(try bytes(what, "what"))
+    guard shape != nil || rank == 0 else { throw null("shape") }
+    try optimizer.shape(index, name, shape, rank)
+  }
+}

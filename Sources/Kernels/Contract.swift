@@ -38,6 +38,18 @@ protocol MeasuringRule: LaneRule, Measuring {
   mutating func settle(_ sums: UnsafePointer<Double>)
 }
 
+/// A rule whose second moments of matrices, which are the last two axes of a tensor, are kept by row and by
+/// column, in slots of the kinds `rows` and `columns`. The engine moves these; in a slot of the kind
+/// `factored` the lanes find 1 / sqrt(v) of what they say of an element. Of vectors that slot holds what
+/// the rule puts there. Slots of the other kinds stand before those two, as `State` does.
+protocol FactoredRule: MeasuringRule {
+  #if BASELINE
+  static func factoring(_ h: Hyper, step t: Double) -> Factoring
+  #endif
+  /// Called behind the initializer: how many elements the tensor has, and whether it is of matrices.
+  mutating func shape(count: Double, factored: Bool)
+}
+
 /// One whose measurements are summed over all tensors that it steps, and change its scalars, which the
 /// declaration names. `begin` gets them as the last step left them, `settle` as `conclude` did.
 protocol SharedRule: MeasuringRule {

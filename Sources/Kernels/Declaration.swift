@@ -137,7 +137,8 @@ public final class Parameter: Sendable {
   }
 }
 
-/// An array that a rule or a stage remembers, of the tensor's size; or one number.
+/// An array that a rule or a stage remembers, of the tensor's size if its kind says no other; or one
+/// number.
 public struct Slot: Sendable {
   /// What it holds, which decides how it may lie in memory.
   public enum Kind: Sendable {
@@ -149,6 +150,10 @@ public struct Slot: Sendable {
     case master
     /// What rounding cuts off of parameters of 16 bits, in their own type.
     case residue
+    /// A mean of squares for each element of a vector; matrices have the two below in its place.
+    case factored
+    /// Of matrices, the last two axes: a Double for each row, or for each column.
+    case rows, columns
   }
 
   public let name, summary: StaticText
@@ -184,10 +189,20 @@ public struct RuleEntry {
   public let shared: Shared?
   /// For a rule that steps whole matrices, whose rows and columns `settle` takes.
   public var matrix: Matrix? = nil
+  /// For a rule with moments by row and by column.
+  public var factors: Factors? = nil
 
   /// In a struct, where what is optional needs no wrapping that is allocated.
   public struct Matrix {
     public let facts: (UnsafePointer<Double>) -> MatrixFacts
+  }
+
+  public struct Factors {
+    /// For Float and for Double arithmetic.
+    public let factoring: [(UnsafePointer<Double>, Double) -> Factoring]
+    /// Puts the number of elements of a tensor, and whether it is of matrices, into scalars that were
+    /// written.
+    public let shape: [(UnsafeMutableRawPointer, Double, Bool) -> Void]
   }
 
   public struct Shared {

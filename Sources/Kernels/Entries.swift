@@ -26,6 +26,16 @@ public struct Entries: Visitor {
       rule(F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)]))
   }
 
+  mutating func rule<F: FactoredRule, D: FactoredRule>(
+    _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
+  ) {
+    var entry = rule(
+      F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)])
+    entry.factors = RuleEntry.Factors(
+      factoring: [factoring(F.self), factoring(D.self)], shape: [shape(F.self), shape(D.self)])
+    add(entry)
+  }
+
   mutating func rule<F: SharedRule, D: SharedRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
@@ -176,6 +186,18 @@ func settle<R: MeasuringRule>(_: R.Type) -> RuleEntry.Settle {
   { constants, sums in
     var rule = constants.loadUnaligned(as: R.self)
     rule.settle(sums)
+    constants.storeBytes(of: rule, as: R.self)
+  }
+}
+
+func factoring<R: FactoredRule>(_: R.Type) -> (UnsafePointer<Double>, Double) -> Factoring {
+  { R.factoring(hyper(R.Hyper.self, $0), step: $1) }
+}
+
+func shape<R: FactoredRule>(_: R.Type) -> (UnsafeMutableRawPointer, Double, Bool) -> Void {
+  { constants, count, factored in
+    var rule = constants.loadUnaligned(as: R.self)
+    rule.shape(count: count, factored: factored)
     constants.storeBytes(of: rule, as: R.self)
   }
 }

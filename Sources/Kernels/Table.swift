@@ -12,6 +12,7 @@ func eachRule<V: Visitor>(_ v: inout V) {
   v.rule(AdamW<Float>.self, { run(AdamW<Float>.self, $0) }, AdamW<Double>.self, { run(AdamW<Double>.self, $0) })
   v.rule(Lion<Float>.self, { run(Lion<Float>.self, $0) }, Lion<Double>.self, { run(Lion<Double>.self, $0) })
   v.rule(Lamb<Float>.self, { run(Lamb<Float>.self, $0) }, Lamb<Double>.self, { run(Lamb<Double>.self, $0) })
+  v.rule(Adafactor<Float>.self, { run(Adafactor<Float>.self, $0) }, Adafactor<Double>.self, { run(Adafactor<Double>.self, $0) })
   v.rule(Muon<Float>.self, { run(Muon<Float>.self, $0) }, Muon<Double>.self, { run(Muon<Double>.self, $0) })
   v.rule(Prodigy<Float>.self, { run(Prodigy<Float>.self, $0) }, Prodigy<Double>.self, { run(Prodigy<Double>.self, $0) })
 }
@@ -49,6 +50,9 @@ protocol Visitor {
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel)
   mutating func rule<F: MeasuringRule, D: MeasuringRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel)
+  mutating func rule<F: FactoredRule, D: FactoredRule>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel)
   mutating func rule<F: SharedRule, D: SharedRule>(
@@ -121,6 +125,14 @@ struct Filler: Visitor {
 
   @inline(__always)
   mutating func rule<F: MeasuringRule, D: MeasuringRule>(
+    _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
+    _ double: @escaping ravine_rule_kernel
+  ) {
+    put(float, double, in: kernels.pointee.rule, at: &rules)
+  }
+
+  @inline(__always)
+  mutating func rule<F: FactoredRule, D: FactoredRule>(
     _: F.Type, _ float: @escaping ravine_rule_kernel, _: D.Type,
     _ double: @escaping ravine_rule_kernel
   ) {
@@ -228,6 +240,13 @@ func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
   unit[5] = { changeRows(Double.self, $0.unsafelyUnwrapped) }
   unit[6] = { changeColumns(Float.self, $0.unsafelyUnwrapped) }
   unit[7] = { changeColumns(Double.self, $0.unsafelyUnwrapped) }
+
+  kernels.pointee.factor.0 = { measureFactors(Float.self, $0.unsafelyUnwrapped) }
+  kernels.pointee.factor.2 = { weighFactors(Float.self, $0.unsafelyUnwrapped) }
+  #if BASELINE
+  kernels.pointee.factor.1 = { measureFactors(Double.self, $0.unsafelyUnwrapped) }
+  kernels.pointee.factor.3 = { weighFactors(Double.self, $0.unsafelyUnwrapped) }
+  #endif
 
   let load = kernels.pointee.load.unsafelyUnwrapped, store = kernels.pointee.store.unsafelyUnwrapped
   load[2] = { loadFloats(F32.self, $0, $1, $2) }

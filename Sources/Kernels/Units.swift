@@ -33,12 +33,18 @@ public struct Units: Sendable {
 func eachPiece(
   _ call: UnsafePointer<ravine_unit_call>, _ body: (Int, Int, Int, Int) -> Void
 ) {
-  let columns = call.pointee.columns
+  eachPiece(call.pointee.first, call.pointee.count, call.pointee.columns, body)
+}
+
+@inline(__always)
+func eachPiece(
+  _ first: Int, _ count: Int, _ columns: Int, _ body: (Int, Int, Int, Int) -> Void
+) {
   var at = 0
-  var row = call.pointee.first / columns
-  var column = call.pointee.first &- row &* columns
-  while at < call.pointee.count {
-    let length = min(columns &- column, call.pointee.count &- at)
+  var row = first / columns
+  var column = first &- row &* columns
+  while at < count {
+    let length = min(columns &- column, count &- at)
     body(row, column, at, length)
     at &+= length
     row &+= 1

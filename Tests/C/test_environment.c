@@ -198,6 +198,7 @@ static void every_function(fp_mode mode) {
   double values[50];
   char sketch[400];
   uint64_t step;
+  int64_t length;
   size_t n;
   int file = mkstemp(path);
   close(file);
@@ -230,6 +231,7 @@ static void every_function(fp_mode mode) {
   IN(mode, rvn_optimizer_read(opt, 0, "m", RVN_F16, m, 100));
   IN(mode, rvn_optimizer_write(opt, 0, "m", RVN_F16, m, 100));
   IN(mode, rvn_optimizer_slots(opt, 0, text, sizeof text, &n));
+  IN(mode, rvn_optimizer_slot_shape(opt, 0, "m", &length, 1));
   IN(mode, rvn_optimizer_save(opt, path));
   IN(mode, rvn_optimizer_load(opt, path));
   IN(mode, rvn_optimizer_load_with(opt, path, &how, text, sizeof text, &n));

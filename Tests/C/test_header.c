@@ -391,6 +391,8 @@ static void functions(void) {
       rvn_optimizer_write;
   rvn_status (*slots)(const rvn_optimizer *, size_t, char *, size_t, size_t *) =
       rvn_optimizer_slots;
+  rvn_status (*slot_shape)(const rvn_optimizer *, size_t, const char *, int64_t *, size_t) =
+      rvn_optimizer_slot_shape;
   rvn_status (*schedule)(const char *, rvn_schedule **) = rvn_schedule_create;
   rvn_status (*values)(const rvn_schedule *, uint64_t, size_t, double *) = rvn_schedule_values;
   rvn_status (*form)(const rvn_schedule *, char *, size_t, size_t *) = rvn_schedule_recipe;
@@ -466,7 +468,7 @@ static void functions(void) {
   nothing = rvn_shutdown;
   nothing();
   CHECK(create && create_with && add && step && destroy && get && set && change && recipe);
-  CHECK(prepare && plan && bind && save && load && load_with && read && write && slots);
+  CHECK(prepare && plan && bind && save && load && load_with && read && write && slots && slot_shape);
   CHECK(metric && react && range && !one);
   CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);

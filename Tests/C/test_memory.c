@@ -73,6 +73,12 @@ static rvn_status do_recipe(void) {
   return s;
 }
 static rvn_status do_slots(void) { return rvn_optimizer_slots(opt, 3, text, sizeof text, NULL); }
+static rvn_status do_slot_shape(void) {
+  int64_t shape = -1;
+  rvn_status s = rvn_optimizer_slot_shape(opt, 3, "m", &shape, 1);
+  CHECK(shape == (s == RVN_OK ? N : -1));
+  return s;
+}
 static rvn_status do_get(void) {
   double x = -1;
   rvn_status s = rvn_optimizer_get(opt, "lr", &x);
@@ -153,7 +159,7 @@ static void scenario(long stride, int for_good, int fails, float result[TENSORS]
   CALL(do_plan), CALL(do_recipe), CALL(do_get), CALL(do_get_one);
   CALL(do_prepare);
   for (i = 0; i < 3; i++) CALL(do_step);
-  CALL(do_plan), CALL(do_recipe), CALL(do_get), CALL(do_get_one), CALL(do_slots);
+  CALL(do_plan), CALL(do_recipe), CALL(do_get), CALL(do_get_one), CALL(do_slots), CALL(do_slot_shape);
   CALL(do_set), CALL(do_set_one), CALL(do_override), CALL(do_freeze), CALL(do_bind);
   CALL(do_read), CALL(do_write);
   CALL(do_save), CALL(do_step), CALL(do_load), CALL(do_step), CALL(do_load_partial), CALL(do_step);

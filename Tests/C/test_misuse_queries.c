@@ -132,6 +132,9 @@ static void text_out(rvn_status (*f)(void *, char *, size_t, size_t *), void *ha
 static void state(void) {
   float x[N], x0[N];
   double t = 5;
+  int64_t length = 7;
+#define shape(index, what, out, rank, status, part) \
+  REFUSES(rvn_optimizer_slot_shape(opt, index, what, out, rank), status, part)
   memset(x, 0x5a, sizeof x), memcpy(x0, x, sizeof x);
 #define READ(index, what, type, out, n, status, part)                                       \
   REFUSES(rvn_optimizer_read(opt, index, what, type, out, n), status, part);                \
@@ -159,6 +162,15 @@ static void state(void) {
   t = 0.0 / atof("0");
   REFUSES(rvn_optimizer_write(opt, 0, "step", RVN_F64, &t, 1), RVN_ERR_ARGUMENT, "nan");
   REFUSES(rvn_optimizer_slots(opt, 2, NULL, 0, NULL), RVN_ERR_ARGUMENT, "index is 2");
+  shape(0, "m", &length, SIZE_MAX, RVN_ERR_ARGUMENT, "rank is 18446744073709551615");
+  shape(0, "m", &length, 0, RVN_ERR_ARGUMENT, "rank is 0");
+  shape(0, "m", NULL, 1, RVN_ERR_ARGUMENT, "shape is NULL");
+  shape(0, NULL, &length, 1, RVN_ERR_ARGUMENT, "what is NULL");
+  shape(0, "v", &length, 1, RVN_ERR_NAME, "m, step");
+  shape(2, "m", &length, 1, RVN_ERR_ARGUMENT, "index is 2");
+  CHECK_STATUS(rvn_optimizer_slot_shape(NULL, 0, "m", &length, 1), RVN_ERR_ARGUMENT);
+  CHECK(length == 7);
+#undef shape
 }
 
 static void files(void) {

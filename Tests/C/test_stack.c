@@ -89,6 +89,7 @@ static void f_bind(void) { status = rvn_optimizer_bind(opt, 0, w, g); }
 static void f_read(void) { status = rvn_optimizer_read(opt, 0, "m", RVN_F64, d, N); }
 static void f_write(void) { status = rvn_optimizer_write(opt, 0, "m", RVN_F16, h, N); }
 static void f_slots(void) { status = rvn_optimizer_slots(opt, 0, text, sizeof text, &needed); }
+static void f_slot_shape(void) { int64_t n; status = rvn_optimizer_slot_shape(opt, 0, "m", &n, 1); }
 static void f_save(void) { status = rvn_optimizer_save(opt, path); }
 static void f_load(void) { status = rvn_optimizer_load(opt, path); }
 static void f_load_with(void) { status = rvn_optimizer_load_with(opt, path, &how, text, sizeof text, &needed); }
@@ -147,7 +148,7 @@ int main(void) {
   static const struct { const char *name; void (*f)(void); } calls[] = {
       F(entry), F(parameter), F(slot), F(broken), F(create), F(add), F(taken), F(plan), F(override),
       F(set), F(prepare), F(step), F(metric), F(report), F(range), F(plan), F(set), F(get), F(recipe), F(bind), F(read),
-      F(write), F(slots), F(save), F(load), F(load_with), F(no_file), F(override), F(step),
+      F(write), F(slots), F(slot_shape), F(save), F(load), F(load_with), F(no_file), F(override), F(step),
       F(tensor), F(rows), F(grow), F(step), F(remove), F(step), F(schedule),
       F(values), F(form), F(release), F(monitor), F(record), F(end_step), F(health), F(json), F(limit),
       F(statistics), F(forget), F(destroy), F(shutdown)};

@@ -113,7 +113,16 @@ static void check(rvn_status status) {
   if (status != RVN_OK) give_up(rvn_last_error());
 }
 
-static void put_state(const rvn_optimizer *opt, size_t tensor, int32_t dtype, size_t count) {
+static size_t slot_size(const rvn_optimizer *opt, size_t tensor, const char *name, size_t rank) {
+  int64_t shape[8];
+  size_t count = 1, k;
+  check(rvn_optimizer_slot_shape(opt, tensor, name, shape, rank));
+  for (k = 0; k < rank; k++) count *= (size_t)shape[k];
+  return count;
+}
+
+static void put_state(const rvn_optimizer *opt, size_t tensor, int32_t dtype, size_t count,
+                      size_t rank) {
   char names[256], *name;
   double steps;
   int32_t wide = dtype == RVN_F64 ? RVN_F64 : RVN_F32;
@@ -121,8 +130,9 @@ static void put_state(const rvn_optimizer *opt, size_t tensor, int32_t dtype, si
   if (array == NULL) give_up("no memory");
   check(rvn_optimizer_slots(opt, tensor, names, sizeof names, NULL));
   for (name = strtok(names, ","); name != NULL; name = strtok(NULL, ",")) {
-    check(rvn_optimizer_read(opt, tensor, name, wide, array, count));
-    put(array, count * size_of(wide));
+    size_t n = slot_size(opt, tensor, name, rank);
+    check(rvn_optimizer_read(opt, tensor, name, wide, array, n));
+    put(array, n * size_of(wide));
   }
   check(rvn_optimizer_read(opt, tensor, "step", RVN_F64, &steps, 1));
   put(&steps, 8);
@@ -155,7 +165,7 @@ static void run(int quiet) {
   for (i = 0; i < w->tensors; i++) {
     if (status == RVN_OK) {
       put(data[i], w->count[i] * size_of(w->tensor[i].dtype));
-      put_state(opt, (size_t)i, w->tensor[i].dtype, w->count[i]);
+      put_state(opt, (size_t)i, w->tensor[i].dtype, w->count[i], (size_t)w->tensor[i].rank);
     }
     free(data[i]);
   }

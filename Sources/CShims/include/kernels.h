@@ -52,6 +52,23 @@ typedef struct ravine_unit_call {
 } ravine_unit_call;
 
 typedef void (*ravine_unit_kernel)(const ravine_unit_call *);
+
+/* One block of a tensor whose last two axes are matrices that have moments by row and by column. x and out
+ * lie in scratch, and may be read a group of lanes too far. */
+typedef struct ravine_factor_call {
+  const void *x;            /* measuring: the gradient */
+  void *out;                /* else what an element of it is to be multiplied by */
+  size_t first, count;      /* where the block begins in the tensor; its elements */
+  size_t rows, columns;     /* of one matrix */
+  size_t matrix;            /* the first one that column_sums is of */
+  double *row_sums;         /* of squares, one for each row */
+  double *edges;            /* of the row that began before, and of the one that goes on */
+  double *column_sums;
+  const void *row_weights, *column_weights; /* in the type of the arithmetic, and padded */
+  double most;              /* the largest product of the two */
+} ravine_factor_call;
+
+typedef void (*ravine_factor_kernel)(const ravine_factor_call *);
 /* out[b] = the measurement of block b, which starts at x + b * RAVINE_BLOCK elements */
 typedef void (*ravine_measure_kernel)(const void *x, size_t blocks, size_t count, double *out);
 typedef void (*ravine_convert_kernel)(const void *in, void *out, size_t count);
@@ -121,6 +138,7 @@ typedef struct ravine_kernels {
                                      counts as larger than all */
   ravine_inspect_kernel inspect[2];
   ravine_unit_kernel *unit;       /* pairs: measure rows, columns; change rows, columns */
+  ravine_factor_kernel factor[4]; /* pairs: measure, weigh */
   ravine_convert_kernel *load;    /* by element type (RVN_F32...) */
   ravine_convert_kernel *store;
   ravine_draw_kernel draw;

@@ -171,7 +171,10 @@ extension Optimizer {
     if codes {
       same = same && r.length(0) == item.bytes
     } else if let tensor {
-      for k in 0..<rank where same { same = r.length(k) == Int(tensor.shape[k]) }
+      let summed = summed(item)
+      for k in 0..<rank where same {
+        same = r.length(k) == (k == summed ? 1 : Int(tensor.shape[k]))
+      }
     }
     if same { return (i, Text()) }
     let shape = withUnsafeBytes(of: r.shape) { bytes in

@@ -74,11 +74,12 @@ extension Optimizer {
           let tensor = tensors[i], type = tensor.types.unsafelyUnwrapped[slot]
           guard SlotType.size(type) == size else { continue }
           let codes = SlotType.quantized(type)
+          let extent = try prepared().groups[tensor.group].slots[slot].extent(tensor)
           try items.table.append(
             Item(
               tensor: i, slot: slot, type: codes ? ElementType.byte : type,
               memory: tensor.slots.unsafelyUnwrapped[slot],
-              bytes: codes ? SlotType.bytes(type, tensor) : tensor.count * size))
+              bytes: codes ? SlotType.bytes(type, tensor) : extent.count * size))
         }
       }
     }
@@ -89,7 +90,15 @@ extension Optimizer {
   func lengths(of item: Item) -> Text {
     if item.type == ElementType.byte { return "[\(item.bytes)]" }
     if item.tensor < 0 { return "[]" }
-    return shapeText(tensors[item.tensor].shape, tensors[item.tensor].rank)
+    return shapeText(
+      tensors[item.tensor].shape, tensors[item.tensor].rank, summed: summed(item))
+  }
+
+  /// The axis of its tensor on which an array has one element; -1: none.
+  func summed(_ item: Item) -> Int {
+    guard let plan, item.tensor >= 0, item.slot >= 0 else { return -1 }
+    let tensor = tensors[item.tensor]
+    return plan.groups[tensor.group].slots[item.slot].summed(tensor)
   }
 
   /// "param/w", "state/w/m" or "number/unscale.scale".

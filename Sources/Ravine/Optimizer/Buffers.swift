@@ -56,7 +56,7 @@ final class Buffers {
         taskCount: tasks.count, stageCount: 0, before: 0, prepared: 0,
         scaleRow: try Catalog.shared().stages.count,
         blocks: total, chainSums: try heap.zeros(Double.self, max(1, plan.columns) * total),
-        units: try units(plan, tensors, heap),
+        units: try units(plan, tensors, heap), factors: try factors(plan, tensors, heap),
         ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),
         reportSums: try heap.zeros(Double.self, 2 * total),
         scratch: try heap.zeros(UInt8.self, threads * scratch), scratchSize: scratch,
@@ -96,6 +96,20 @@ final class Buffers {
           plan.groupWork[plan.groupOf[i]].rule < 0
           ? UnitWork() : try UnitWork.make(units, tensors[i], heap)
       }
+    }
+    return all
+  }
+
+  /// What moments by row and by column need.
+  private static func factors(
+    _ plan: Plan, _ tensors: borrowing Table<Tensor>, _ heap: Heap
+  ) throws(RavineError) -> UnsafeMutablePointer<FactorWork> {
+    let all = try heap.allocate(FactorWork.self, plan.factored ? tensors.count : 0)
+    for i in 0..<tensors.count where plan.factored {
+      let group = plan.groupWork[plan.groupOf[i]]
+      all[i] =
+        group.factored
+        ? try FactorWork.make(tensors[i], slot: group.lanes, heap) : FactorWork()
     }
     return all
   }

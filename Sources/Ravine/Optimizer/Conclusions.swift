@@ -44,6 +44,7 @@ extension Optimizer {
       }
       return true
     }
+    if phase.factors { concludeFactors(plan, buffers) }
     if phase.ruleMeasures { settleRules(plan, buffers, scalars) }
     return false
   }

@@ -73,6 +73,10 @@ extension Optimizer {
     let own = tensor.pointee.ownConstants.unsafelyUnwrapped
     makeConstants(of: group, tensor.pointee.wide, tensor.pointee.t + 1, plan, own)
     if group.pointee.matrix { plan.shape(tensor.pointee, own) }
+    if let factors = plan.catalog.rule(group.pointee.rule).factors {
+      factors.shape[tensor.pointee.wide](
+        own, Double(tensor.pointee.count), tensor.pointee.isFactorable)
+    }
     return own
   }
 }

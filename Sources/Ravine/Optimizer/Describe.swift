@@ -58,15 +58,18 @@ extension Optimizer {
       out.append("\(try stageName(k, in: recipe.stages)) over \(over)")
       first = false
     }
-    if phase.ruleMeasures {
+    if phase.ruleMeasures || phase.factors {
       var seen: [Int] = []
-      for g in 0..<plan.groups.count where plan.groupWork[g].measures > 0 {
+      for g in 0..<plan.groups.count
+      where phase.factors ? plan.groupWork[g].factored : plan.groupWork[g].measures > 0 {
         let row = plan.groupWork[g].rule
         if seen.contains(row) { continue }
         seen.append(row)
         out.append(first ? "measure " : ", ")
         let entry = try Catalog.shared().rules[row]
-        let over: StaticText = entry.shared == nil ? "each tensor" : "all its tensors"
+        let over: StaticText =
+          phase.factors
+          ? "rows and columns" : entry.shared == nil ? "each tensor" : "all its tensors"
         out.append("\(entry.declaration.name) over \(over)")
         first = false
       }
@@ -93,10 +96,10 @@ extension Optimizer {
     var out: Text = "state", bytes = 0
     for slot in group.slots {
       let type = slot.type(tensors[i])
-      if type == SlotType.none { continue }
+      if !SlotType.stored(type) { continue }
       out.append(" \(slot.name)")
       if type != tensors[i].laneType { out.append(" (\(SlotType.name(type)))") }
-      bytes += SlotType.bytes(type, tensors[i])
+      bytes += SlotType.bytes(type, slot.extent(tensors[i]))
     }
     if out == "state" { return ("no state", 0) }
     out.append(", \(bytes) bytes")

@@ -205,7 +205,7 @@ extension Piece {
     let n = min(RAVINE_BLOCK, tensor.pointee.count - block * RAVINE_BLOCK)
     let (g, factor) = gradient(block, upTo: work.pointee.before)
     var call = self.call(
-      block, n, 0, group.pointee.slots, g, product(block), g, factor, reportSums(block))
+      block, n, 0, group.pointee.lanes, g, product(block), g, factor, reportSums(block))
     call.measuring = 1
     work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
   }

@@ -72,9 +72,9 @@ extension Optimizer {
     }
   }
 
-  /// What is kept for units is found by the place of a tensor among all.
+  /// What is kept for units, rows and columns is found by the place of a tensor among all.
   private func aim(_ buffers: Buffers, _ plan: Plan, at index: Int) {
-    guard plan.unitStages > 0 else {
+    guard plan.unitStages > 0 || plan.factored else {
       buffers.aim(at: tensors.base.unsafelyUnwrapped + index)
       return
     }

@@ -19,6 +19,9 @@ extension Piece {
         measure(stage.measurement, k, first, blocks, into: sums)
       }
     }
+    if work.pointee.phase.factors, group.pointee.factored {
+      for block in first..<first + blocks { measureFactors(block) }
+    }
     if work.pointee.phase.ruleMeasures, group.pointee.measures > 0 {
       for block in first..<first + blocks { measureRule(block) }
     }
@@ -55,7 +58,7 @@ extension Piece {
     let p = parameters(block)
     countBytes(parameters: 1, block, times: 1)
     let sums = work.pointee.ruleSums(tensor.pointee, block)
-    var call = self.call(block, length(block), 0, group.pointee.slots, p, nil, g, factor, sums)
+    var call = self.call(block, length(block), 0, group.pointee.lanes, p, nil, g, factor, sums)
     call.measuring = 1
     work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
   }

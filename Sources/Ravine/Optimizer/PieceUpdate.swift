@@ -120,13 +120,13 @@ extension Piece {
     var call =
       group.pointee.matrix
       ? self.call(block, n, 0, 0, p, out, product(block), 1, sums)
-      : self.call(block, n, 0, group.pointee.slots, p, out, g, factor, sums)
+      : self.call(block, n, 0, group.pointee.lanes, p, out, g, factor, sums)
     if let host = group.pointee.host {
       apply(host, block, call)
     } else {
       work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
     }
-    putBack(block, n, 0, group.pointee.slots)
+    putBack(block, n, 0, group.pointee.lanes)
   }
 
   /// A call from block `block` on, with `count` slots from `slot` on, and the rule's scalars.
@@ -140,9 +140,10 @@ extension Piece {
     for k in 0..<count {
       scratch.arrays[k] = scratch.dummy
       scratch.masks[k] = 0
-      guard let array = tensor.pointee.slots.unsafelyUnwrapped[slot + k] else { continue }
+      let array = tensor.pointee.slots.unsafelyUnwrapped[slot + k]
+      guard array != nil || isFactored(slot + k) else { continue }
       scratch.masks[k] = -1
-      if isPacked(slot + k) {
+      guard let array, !isPacked(slot + k) else {
         unpack(slot + k, block, n, scratch.copy(k))
         scratch.arrays[k] = scratch.copy(k)
         continue

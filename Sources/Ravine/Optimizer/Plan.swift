@@ -37,11 +37,13 @@ final class Plan {
   var dithers: Bool { groups.contains { $0.slots.contains { $0.moments == 1 } } }
   /// Whether some state does not lie in memory as the arithmetic has it.
   var packs: Bool {
-    storing != nil || groups.contains { $0.slots.contains { $0.moments > 0 } }
+    storing != nil || factored || groups.contains { $0.slots.contains { $0.moments > 0 } }
   }
   /// How many stages change the gradient by unit, and whether by columns.
   private(set) var unitStages = 0
   private(set) var byColumns = false
+  /// Whether some tensor has moments by row and by column.
+  private(set) var factored = false
   /// How many stages want random numbers.
   private var drawing = 0
   /// How many stages bring the gradient to its true size.
@@ -79,6 +81,7 @@ final class Plan {
     for i in 0..<tensors.count where !tensors[i].removed {
       let group = plan.groupWork + groupOf[i]
       if tensors[i].wide == 1 { group.pointee.uses.1 = true } else { group.pointee.uses.0 = true }
+      if group.pointee.factored, tensors[i].isFactorable { plan.factored = true }
     }
     try plan.adopt(groups, recipe)
     try plan.checkRanks(tensors)
@@ -140,11 +143,13 @@ final class Plan {
     let group = groups[g]
     let frozen = group.resolved.frozen
     let rule = catalog.rule(group.resolved.rule.row)
-    let stages = group.resolved.stages.count
+    let stages = group.resolved.stages.count, slots = rule.declaration.slots
     groupWork[g] = GroupWork(
-      rule: frozen ? -1 : group.resolved.rule.row, slots: rule.declaration.slots.count,
+      rule: frozen ? -1 : group.resolved.rule.row, slots: slots.count,
+      lanes: slots.firstIndex { $0.kind == .rows } ?? slots.count,
       measures: frozen ? 0 : rule.declaration.measures.count,
-      matrix: !frozen && rule.matrix != nil, uses: (false, false),
+      matrix: !frozen && rule.matrix != nil, factored: !frozen && rule.factors != nil,
+      uses: (false, false),
       stageConstants: try heap.zeros(UInt8.self, 2 * max(1, stages) * RAVINE_MAX_CONSTANTS),
       ruleConstants: try heap.zeros(UInt8.self, 2 * constantsSize), t: 0,
       hyper: try heap.zeros(Double.self, group.sources.count),
@@ -228,7 +233,11 @@ final class Plan {
 
   /// The phases that rules have before the update.
   private func planRules(_ scaled: Bool) {
-    measureRules(scaled)
+    if factored {
+      phases[measuringPhase(scaled)].factors = true
+      byColumns = true
+    }
+    measureRules(scaled || factored)
     for g in 0..<groups.count where groupWork[g].matrix {
       phases.append(Phase(kind: .direct, number: phases.count))
       return

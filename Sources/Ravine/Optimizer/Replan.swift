@@ -126,9 +126,9 @@ extension Optimizer {
   /// The arrays that there are stay where they are; new ones are allocated and started.
   private func makeState(_ new: Plan, _ heapOfTables: Heap) throws(RavineError) -> StateTables {
     var count = 0, arrays = 0, size = StatePiece.head
-    try eachSlot(new) { (i, _, _, type, kept) throws(RavineError) in
+    try eachSlot(new) { (i, _, slot, type, kept) throws(RavineError) in
       count += 1
-      let bytes = StatePiece.bytes(type, tensors[i])
+      let bytes = StatePiece.bytes(type, slot.extent(tensors[i]))
       if bytes == 0 || kept != nil || bytes > StatePiece.shared { return }
       arrays += 1
       size += bytes
@@ -142,7 +142,7 @@ extension Optimizer {
     try eachSlot(new) { (i, k, slot, type, kept) throws(RavineError) in
       defer { at += 1 }
       types[at] = type
-      let bytes = StatePiece.bytes(type, tensors[i])
+      let own = slot.extent(tensors[i]), bytes = StatePiece.bytes(type, own)
       if bytes == 0 { return }
       if let kept {
         slots[at] = kept
@@ -157,7 +157,7 @@ extension Optimizer {
         slots[at] = pool.unsafelyUnwrapped + used
         used += bytes
       }
-      try fillState(slots[at].unsafelyUnwrapped, type, tensors[i], slot.start)
+      try fillState(slots[at].unsafelyUnwrapped, type, own, slot.start)
     }
     return StateTables(slots: slots, owners: owners, types: types, constants: constants)
   }

@@ -7,6 +7,8 @@ import Kernels
 enum SlotType {
   /// The slot is not there.
   static let none: Int32 = 0
+  /// The slot has no memory; lanes get what the tensor's moments by row and by column say.
+  static let factored: Int32 = -1
   static let signed8: Int32 = 5
   static let positive8: Int32 = 6
 
@@ -17,10 +19,13 @@ enum SlotType {
 
   /// All bytes of an array of a tensor.
   static func bytes(_ type: Int32, _ tensor: Tensor) -> Int {
-    if type == none { return 0 }
+    if type <= none { return 0 }
     let groups = quantized(type) ? (tensor.count + RAVINE_QUANTIZED - 1) / RAVINE_QUANTIZED : 0
     return tensor.padded * size(type) + 4 * groups
   }
+
+  /// Whether there is an array, which has a name and is saved.
+  static func stored(_ type: Int32) -> Bool { type > none }
 
   /// As the plan names it.
   static func name(_ type: Int32) -> StaticText {
@@ -34,6 +39,8 @@ extension GroupSlot {
     guard needed else { return SlotType.none }
     switch kind {
     case .exact: return tensor.laneType
+    case .factored: return tensor.isFactorable ? SlotType.factored : tensor.laneType
+    case .rows, .columns: return tensor.isFactorable ? RVN_F64 : SlotType.none
     case .master: return tensor.half ? RVN_F32 : SlotType.none
     case .residue: return tensor.half ? tensor.type : SlotType.none
     case .signed, .positive:
@@ -41,6 +48,22 @@ extension GroupSlot {
       if moments == 1 { return RVN_BF16 }
       return kind == .signed ? SlotType.signed8 : SlotType.positive8
     }
+  }
+}
+
+extension GroupSlot {
+  /// The axis on which the slot has one element for all of a tensor's; -1: there is none.
+  func summed(_ tensor: Tensor) -> Int {
+    kind == .rows ? tensor.rank - 1 : kind == .columns ? tensor.rank - 2 : -1
+  }
+
+  /// A tensor with as many elements as the slot has for this one.
+  func extent(_ tensor: Tensor) -> Tensor {
+    let axis = summed(tensor)
+    guard axis >= 0, tensor.isFactorable else { return tensor }
+    var own = tensor
+    own.count /= Int(tensor.shape[axis])
+    return own
   }
 }
 

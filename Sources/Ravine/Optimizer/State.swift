@@ -11,7 +11,7 @@ extension Optimizer {
     }
     var out: [(name: Text, slot: Int)] = []
     for (k, slot) in plan.groups[tensor.group].slots.enumerated()
-    where slot.type(tensor) != SlotType.none {
+    where SlotType.stored(slot.type(tensor)) {
       out.append((slot.name, k))
     }
     return out
@@ -37,7 +37,7 @@ extension Optimizer {
       try convert(&t, RVN_F64, out, type, 1)
       return
     }
-    try convertState(slot.array, slot.type, tensors[index], reading: true, out, type)
+    try convertState(slot.array, slot.type, slot.extent, reading: true, out, type)
   }
 
   public func write(
@@ -52,30 +52,52 @@ extension Optimizer {
       return
     }
     try convertState(
-      slot.array, slot.type, tensors[index], reading: false,
+      slot.array, slot.type, slot.extent, reading: false,
       UnsafeMutableRawPointer(mutating: source), type)
   }
 
-  /// The array of a slot, and how it lies in memory; nil for "step".
-  private func state(_ index: Int, _ what: Text, _ type: Int32, _ count: Int) throws(RavineError)
-    -> (array: UnsafeMutableRawPointer, type: Int32)?
-  {
-    let slots = try slotNames(index), tensor = tensors[index]
-    guard ElementType.size(type) != nil else {
-      throw RavineError(
-        RVN_ERR_TYPE,
-        "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
+  /// Writes the lengths of the axes of a slot, as many as the tensor has.
+  public func shape(
+    _ index: Int, _ what: Text, _ out: UnsafeMutablePointer<Int64>?, _ rank: Int
+  ) throws(RavineError) {
+    let slot = try find(index, what), tensor = tensors[index]
+    guard rank == tensor.rank else {
+      throw .argument(
+        "rank is \(UInt(bitPattern: rank)), but '\(tensor.text)' has \(tensor.rank) axes")
     }
-    let step = what == "step"
-    let found = slots.first { $0.name == what }
-    guard step || found != nil else {
+    let summed = slot?.slot.summed(tensor)
+    guard let out else { return }
+    for k in 0..<rank { out[k] = summed == nil || summed == k ? 1 : tensor.shape[k] }
+  }
+
+  /// A slot of a tensor, and its place; nil for "step".
+  private func find(_ index: Int, _ what: Text) throws(RavineError) -> (
+    slot: GroupSlot, place: Int
+  )? {
+    let slots = try slotNames(index), tensor = tensors[index]
+    if what == "step" { return nil }
+    guard let found = slots.first(where: { $0.name == what }) else {
       var known: [Text] = []
       for slot in slots { known.append(slot.name) }
       known.append("step")
       throw .name("'\(tensor.text)' has no state '\(what)'; it has \(list(known))")
     }
     try checkMemory()
-    let wanted = step ? 1 : tensor.count
+    return (try prepared().groups[tensor.group].slots[found.slot], found.slot)
+  }
+
+  /// The array of a slot, how it lies in memory, and a tensor with as many elements; nil for "step".
+  private func state(_ index: Int, _ what: Text, _ type: Int32, _ count: Int) throws(RavineError)
+    -> (array: UnsafeMutableRawPointer, type: Int32, extent: Tensor)?
+  {
+    guard ElementType.size(type) != nil else {
+      throw RavineError(
+        RVN_ERR_TYPE,
+        "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
+    }
+    let found = try find(index, what), tensor = tensors[index]
+    let extent = found?.slot.extent(tensor) ?? tensor
+    let wanted = found == nil ? 1 : extent.count
     guard count == wanted else {
       throw RavineError(
         RVN_ERR_SHAPE,
@@ -86,8 +108,8 @@ extension Optimizer {
     // Without elements it has no array.
     let nothing = UnsafeMutableRawPointer(bitPattern: 64).unsafelyUnwrapped
     return (
-      tensor.slots.unsafelyUnwrapped[found.slot] ?? nothing,
-      tensor.types.unsafelyUnwrapped[found.slot]
+      tensor.slots.unsafelyUnwrapped[found.place] ?? nothing,
+      tensor.types.unsafelyUnwrapped[found.place], extent
     )
   }
 }

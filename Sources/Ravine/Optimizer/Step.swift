@@ -135,6 +135,9 @@ extension Optimizer {
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       all[i].t += 1
       all[i].part = part
+      if plan.groupWork[all[i].group].factored, all[i].isFactorable {
+        buffers.work.pointee.factors[i].commit(all[i])
+      }
     }
     emptyWindow()
     skips = 0
@@ -184,6 +187,9 @@ extension Optimizer {
     work.pointee.storingStage = plan.storing ?? -1
     for u in 0..<plan.unitStages * tensors.count {
       work.pointee.units[u].clear(tensors[u % tensors.count])
+    }
+    if plan.factored {
+      for i in 0..<work.pointee.tensorCount { work.pointee.factors[i].clear() }
     }
   }
 

@@ -93,6 +93,12 @@ extension Piece {
       && tensor.pointee.types.unsafelyUnwrapped[slot] != tensor.pointee.laneType
   }
 
+  /// Whether lanes get what moments by row and by column say.
+  func isFactored(_ slot: Int) -> Bool {
+    tensor.pointee.packed
+      && tensor.pointee.types.unsafelyUnwrapped[slot] == SlotType.factored
+  }
+
   private func codes(_ slot: Int, _ block: Int) -> Codes {
     Codes(
       tensor.pointee.slots.unsafelyUnwrapped[slot].unsafelyUnwrapped,
@@ -109,6 +115,7 @@ extension Piece {
   @inline(never)
   func unpack(_ slot: Int, _ block: Int, _ n: Int, _ out: UnsafeMutableRawPointer) {
     let type = tensor.pointee.types.unsafelyUnwrapped[slot], padded = (n + 15) & ~15
+    if type == SlotType.factored { return weighFactors(block, out) }
     countBytes(n * SlotType.size(type))
     guard SlotType.quantized(type) else {
       work.pointee.kernels.load[2 * Int(type) + wide].unsafelyUnwrapped(
@@ -125,7 +132,8 @@ extension Piece {
   /// Puts the packed ones of some slots back where they were unpacked from.
   func putBack(_ block: Int, _ n: Int, _ first: Int, _ count: Int) {
     guard tensor.pointee.packed, work.pointee.phase.kind == .update else { return }
-    for k in 0..<count where scratch.masks[k] != 0 && isPacked(first + k) {
+    for k in 0..<count
+    where scratch.masks[k] != 0 && isPacked(first + k) && !isFactored(first + k) {
       pack(scratch.copy(k), first + k, block, n, dithered: true)
     }
   }

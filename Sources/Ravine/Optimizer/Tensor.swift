@@ -75,6 +75,8 @@ struct Tensor: BitwiseCopyable {
   var lane: Int { wide == 1 ? 8 : 4 }
   /// Whether it has 16 bits for an element, which the arithmetic is rounded to.
   var half: Bool { type == RVN_BF16 || type == RVN_F16 }
+  /// Whether it has matrices, which are the last two axes.
+  var isFactorable: Bool { rank > 1 && count > 0 }
   /// State arrays are padded to whole groups of lanes.
   var padded: Int { (count + 15) & ~15 }
 }
@@ -118,12 +120,12 @@ enum ElementType {
   }
 }
 
-/// "[3, 4]"
-func shapeText(_ shape: UnsafePointer<Int64>, _ rank: Int) -> Text {
+/// "[3, 4]"; with 1 in place of the axis `summed`.
+func shapeText(_ shape: UnsafePointer<Int64>, _ rank: Int, summed: Int = -1) -> Text {
   var out: Text = "["
   for i in 0..<rank {
     if i > 0 { out.append(", ") }
-    out.append("\(shape[i])")
+    out.append("\(i == summed ? 1 : shape[i])")
   }
   out.append("]")
   return out

@@ -41,9 +41,13 @@ struct GroupWork: BitwiseCopyable {
   /// Row in the table of rule kernels; -1: frozen.
   var rule: Int
   var slots: Int
+  /// How many of them, the first ones, the rule's lanes see.
+  var lanes: Int
   var measures: Int
   /// Whether its tensors are stepped as matrices.
   var matrix: Bool
+  /// Whether matrices have moments by row and by column.
+  var factored: Bool
   /// Whether some of its tensors are stepped in Float, and in Double.
   var uses: (Bool, Bool)
   /// Two (Float, Double) for each stage, of RAVINE_MAX_CONSTANTS bytes.
@@ -108,6 +112,8 @@ struct Phase: BitwiseCopyable {
   var number: Int
   /// Whether rules that measure do so in this phase.
   var ruleMeasures = false
+  /// Whether squares are added up by row and by column in it.
+  var factors = false
   /// The stage that settles, accumulates or perturbs.
   var stage = -1
 }
@@ -133,6 +139,8 @@ struct Work: BitwiseCopyable {
   var chainSums: UnsafeMutablePointer<Double>
   /// For each stage that changes gradients by unit, one for each tensor.
   var units: UnsafeMutablePointer<UnitWork>
+  /// Of each tensor, if some have moments by row and by column.
+  var factors: UnsafeMutablePointer<FactorWork>
   /// For each block RAVINE_MAX_MEASURES sums of its rule.
   var ruleSums: UnsafeMutablePointer<Double>
   /// For each block two: squares of the gradient and of the update.

@@ -55,7 +55,7 @@ private func prefetch(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Wor
   let kind = work.pointee.phase.kind
   let gradientOnly =
     kind == .count || kind == .look || (kind == .measure && !work.pointee.phase.ruleMeasures)
-  let slots = gradientOnly ? 0 : work.pointee.groups[tensor.pointee.group].slots
+  let slots = gradientOnly ? 0 : work.pointee.groups[tensor.pointee.group].lanes
   var at = 0
   while at < bytes {
     ravine_prefetch(grad + at)

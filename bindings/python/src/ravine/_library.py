@@ -65,6 +65,7 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_recipe": [_handle, *_text_out],
     "rvn_optimizer_plan": [_handle, *_text_out],
     "rvn_optimizer_slots": [_handle, c_size_t, *_text_out],
+    "rvn_optimizer_slot_shape": [_handle, c_size_t, c_char_p, c_void_p, c_size_t],
     "rvn_optimizer_metric": [_handle, c_double, POINTER(layout.MetricReport)],
     "rvn_range_test": [
         _handle,

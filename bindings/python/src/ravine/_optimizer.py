@@ -244,12 +244,16 @@ class Optimizer(Parts):
         return [slot.strip() for slot in listed.split(",") if slot.strip()]
 
     def state(self, name: str | int) -> dict[str, Array]:
-        """Copies of the state of a tensor, slot by slot, as float32 (float64 for float64)."""
+        """Copies of the state of a tensor, slot by slot, as float32 (float64 for float64).
+
+        A slot has the shape of the tensor; one with a number for each row or column of the last two
+        axes (`r` and `c` of adafactor) has length 1 in place of the other axis.
+        """
         number = self._number(name)
         param = self._params[str(name)]
         found: dict[str, Array] = {}
         for slot in self.slots(name):
-            out = np.empty(param.shape, _wide(param))
+            out = np.empty(self._slot_shape(number, slot, param.ndim), _wide(param))
             self._access(lib.rvn_optimizer_read, number, slot, out)
             found[slot] = out
         return found
@@ -283,7 +287,9 @@ class Optimizer(Parts):
         """Copies numbers into a state slot of a tensor; "step" is its counter."""
         number = self._number(name)
         param = self._params[str(name)]
-        shape, dtype = ((), np.float64) if slot == "step" else (param.shape, _wide(param))
+        shape, dtype = (), np.float64
+        if slot != "step":
+            shape, dtype = self._slot_shape(number, slot, param.ndim), _wide(param)
         try:
             given = np.asarray(array)
             if given.dtype.kind == "c":
@@ -294,6 +300,12 @@ class Optimizer(Parts):
         if given.shape != shape:
             raise ShapeError(f"{slot!r} of {name!r} has shape {shape}, the array {given.shape}")
         self._access(lib.rvn_optimizer_write, number, slot, given)
+
+    def _slot_shape(self, number: int, slot: str, rank: int) -> tuple[int, ...]:
+        lengths = np.zeros(rank, np.int64)
+        found = (encode(slot, "slot"), address(lengths), rank)
+        self._call(lib.rvn_optimizer_slot_shape, number, *found)
+        return tuple(int(n) for n in lengths)
 
     def _access(self, function: Callable[..., int], number: int, slot: str, array: Array) -> None:
         code = dtype_code(array.dtype)
