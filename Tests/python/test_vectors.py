@@ -145,7 +145,7 @@ def test_float32_step(case):
                 assert set(slots(opt, name)) == set(state), f"{case['recipe']}: slots of {name}"
                 for slot, spec in state.items():
                     values = recorded(spec, case)[1]
-                    opt.set_state(name, slot, values.reshape(case["tensors"][name]))
+                    opt.set_state(name, slot, values.reshape(slots(opt, name)[slot].shape))
         before = {name: p.copy() for name, p in params.items()}
         advance(opt, case, gradients)
         for name, spec in case["params"][step].items():

@@ -17,6 +17,7 @@ How the references are run, so that the same bytes come out on another machine:
     multiply-add, Ravine does not: part of what the 4 ulp of a Float32 comparison are for.
   - torch.optim.Muon with the products of its Newton-Schulz iteration in the type of the parameters, not
     in bfloat16, whose three digits would show nothing.
+  - optax.adafactor with its decay in Float64, which it computes in Float32.
   - optax under jax_enable_x64, operation by operation (no jit). Without x64 optax computes
     1 - beta**t in Float32, which is off by 1e-5 in the first step.
   - XLA flushes Float32 subnormals to zero, Ravine keeps them. So the Float32 inputs of optax
@@ -802,6 +803,185 @@ def lamb():
         f32("decay", *decay, zeros(few(8))),
         f64("more than a block", *decay, blocks()),
         f32("more than a block", *decay, blocks(1)),
+    ]
+
+
+def factored(shapes, states):
+    """States with the slots that a tensor has: r and c of matrices, as long as they are, v of others. A
+    reference that has not seen a gradient has none, and gives zeros of the tensor's size."""
+    out = []
+    for step in states:
+        found = {}
+        for name, slots in step.items():
+            shape = shapes[name]
+            n = math.prod(shape)
+            lengths = {"r": n // shape[-1], "c": n // shape[-2]} if len(shape) > 1 else {"v": n}
+            kept = lengths | ({"m": n} if "m" in slots else {})
+            found[name] = {s: np.asarray(slots[s])[:length] for s, length in kept.items()}
+        out.append(found)
+    return out
+
+
+class Adafactor(Torch):
+    """torch.optim.Adafactor, or the one of transformers."""
+
+    THEIRS = {"r": "exp_avg_sq_row", "c": "exp_avg_sq_col", "v": "exp_avg_sq"}
+
+    def __init__(self, optimizer=None, **options):
+        own = {"r": "row_var", "c": "col_var", "v": "variance"} if optimizer is None else self.THEIRS
+        mean = {"m": "exp_avg"} if options.get("beta1") else {}
+        super().__init__(optimizer or torch.optim.Adafactor, own | mean, **options)
+        if optimizer is not None:
+            self.source = f"transformers.optimization.Adafactor, {TRANSFORMERS}"
+
+    def run(self, inputs, dtype):
+        params, states = super().run(inputs, dtype)
+        return params, factored(inputs.shapes, states)
+
+
+class OptaxAdafactor(Optax):
+    """The chain of optax.adafactor, with its decay in Float64: optax computes it in Float32. Its rows
+    are those of the smaller axis."""
+
+    def __init__(self, lr, momentum=None, decay=None, eps=1e-30):
+        slots = {"r": "v_row", "c": "v_col", "v": "v"} | ({"m": "ema"} if momentum else {})
+        super().__init__(functools.partial(self.chain, momentum, decay, eps), lr, slots)
+        self.source = f"optax.adafactor with its decay in Float64, {OPTAX}"
+
+    @staticmethod
+    def chain(momentum, decay, eps, rate):
+        def share(count, exponent):
+            return 1.0 - jnp.asarray(count + 1, jnp.float64) ** -exponent
+
+        chain = [
+            optax.scale_by_factored_rms(
+                min_dim_size_to_factor=1, epsilon=eps, decay_rate_fn=share
+            ),
+            optax.clip_by_block_rms(1.0),
+            optax.scale_by_learning_rate(rate, flip_sign=False),
+            optax.scale_by_param_block_rms(),
+        ]
+        if momentum:
+            chain.append(optax.ema(momentum, debias=False, accumulator_dtype=jnp.float64))
+        if decay:
+            chain.append(optax.add_decayed_weights(decay))
+        return optax.chain(*chain, optax.scale(-1))
+
+    def run(self, inputs, dtype):
+        params, states = super().run(inputs, dtype)
+        for step in states:
+            for name, slots in step.items():
+                shape = inputs.shapes[name]
+                if len(shape) == 2 and shape[0] > shape[1]:
+                    slots["r"], slots["c"] = slots["c"], slots["r"]
+        return params, factored(inputs.shapes, states)
+
+
+@vectors(
+    "adafactor",
+    f"torch.optim.Adafactor, {TORCH}; transformers.optimization.Adafactor, {TRANSFORMERS}; "
+    f"optax.adafactor, {OPTAX}",
+)
+def adafactor():
+    def forms(steps=4, more=True):
+        """Tensors of every rank, a row, a column, one element, parameters of 0; a matrix with a row and
+        a column without a gradient, and one whose first gradient is 0."""
+        i = few(steps)
+        shapes = {"wide": [3, 5], "tall": [6, 2], "zeros": [2, 2], "holes": [4, 3]}
+        if more:
+            shapes |= {"one": [1, 1], "row": [1, 6], "column": [6, 1], "three": [2, 3, 4]}
+            shapes |= {"conv": [2, 2, 3, 2], "late": [3, 3]}
+        for k, (name, shape) in enumerate(shapes.items()):
+            n = math.prod(shape)
+            gone = [[j, 0.0] for j in range(n) if j // 3 == 1 or j % 3 == 2] if name == "holes" else None
+            drawings = [drawn(900 + 20 * k + t, n, 1.0, gone) for t in range(steps)]
+            if name == "late":
+                drawings[0] = drawn(0, n, 0)
+            start = [0.0] * n if name == "zeros" else drawn(880 + k, n)
+            i.add(name, shape, start, drawings)
+        return i
+
+    def extremes(largest, steps=4):
+        """Large gradients, and such whose squares are below eps1, or subnormal Floats."""
+        i = Inputs()
+        for k, size in enumerate([largest, 1e-6, 1e-12, 1e-20]):
+            drawings = [drawn(1200 + 20 * k + t, 8, size) for t in range(steps)]
+            i.add(f"size{k}", [2, 4], drawn(1190 + k, 8), drawings)
+            i.add(f"vector{k}", [8], drawn(1195 + k, 8), drawings)
+        return i
+
+    def large(steps):
+        """Matrices whose rows cross blocks, whose blocks hold rows, and that lie across blocks."""
+        i = Inputs()
+        for k, (name, shape) in enumerate({"rows": [20, 55], "two": [1, 1100], "cube": [2, 550, 1]}.items()):
+            drawings = [drawn(1300 + 20 * k + t, 1100) for t in range(steps)]
+            i.add(name, shape, drawn(1290 + k, 1100), drawings)
+        return i
+
+    def missing():
+        i = forms(more=False)
+        for step, name in [(0, "wide"), (2, "wide"), (1, "s"), (3, "edge"), (2, "tall")]:
+            del i.gradients[step][name]
+        return i
+
+    def hf(**options):
+        return Adafactor(importlib.import_module("transformers.optimization").Adafactor, **options)
+
+    default = "adafactor()", Adafactor(lr=0.01)
+    other = (
+        "adafactor(lr=0.1, beta2_decay=-0.5, eps1=0.001, eps2=0.25, clip_threshold=2, weight_decay=0.1)",
+        Adafactor(lr=0.1, beta2_decay=-0.5, eps=(1e-3, 0.25), d=2.0, weight_decay=0.1),
+    )
+    scheduled = f"adafactor(lr={DECAYING}, weight_decay=0.01)", Adafactor(lr=decaying, weight_decay=0.01)
+    relative = "adafactor(weight_decay=0.1, compat=paper)", hf(lr=None, weight_decay=0.1)
+    heavy = (
+        "adafactor(lr=0.05, beta2_decay=-0.7, eps1=1e-20, eps2=0.01, clip_threshold=0.5, beta1=0.9, "
+        "relative_step=false, compat=paper)",
+        hf(
+            lr=0.05,
+            decay_rate=-0.7,
+            eps=(1e-20, 0.01),
+            clip_threshold=0.5,
+            beta1=0.9,
+            relative_step=False,
+        ),
+    )
+    absolute = (
+        "adafactor(lr=0.001, weight_decay=0.01, relative_step=false, scale_parameter=false, compat=paper)",
+        hf(lr=1e-3, weight_decay=0.01, relative_step=False, scale_parameter=False),
+    )
+    theirs = (
+        "adafactor(lr=0.02, weight_decay=0.001, relative_step=false, compat=optax)",
+        OptaxAdafactor(0.02, decay=1e-3),
+    )
+    moving = (
+        f"adafactor(lr={DECAYING}, eps1=1e-10, beta1=0.8, relative_step=false, compat=optax)",
+        OptaxAdafactor(decaying, momentum=0.8, eps=1e-10),
+    )
+    flat = forms(3)
+    for name in ("three", "conv"):  # optax factors the two largest axes
+        del flat.shapes[name], flat.start[name]
+        for gradients in flat.gradients:
+            del gradients[name]
+    return [
+        f64("defaults", *default, forms()),
+        f32("defaults", *default, forms(3)),
+        f64("sizes", *default, extremes(1e15)),
+        # torch multiplies r by c before it divides by their mean, which overflows above 1e9.
+        f32("sizes", *default, extremes(1e9)),
+        f64("missing gradients", *default, missing()),
+        f64("all arguments", *other, forms()),
+        f32("all arguments", *other, forms(3, more=False)),
+        f64("scheduled rate", *scheduled, forms(more=False)),
+        f64("more than a block", *other, large(2)),
+        f32("more than a block", *other, large(1)),
+        f64("transformers", *relative, forms()),
+        f32("transformers", *relative, forms(3, more=False)),
+        f64("transformers, momentum", *heavy, forms(more=False)),
+        f32("transformers, momentum", *heavy, forms(3, more=False)),
+        f64("transformers, a plain rate", *absolute, forms(more=False)),
+        f64("optax", *theirs, flat),
+        f64("optax, momentum", *moving, flat),
     ]
 
 
