@@ -34,18 +34,18 @@ func measureFactors<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_factor_ca
   eachPiece(call.pointee.first, call.pointee.count, columns) { row, column, start, length in
     let matrix = row / call.pointee.rows &- call.pointee.matrix
     var sums = own + (matrix &* columns &+ column)
-    var squares = SIMD8<Double>.zero
+    var squares = LaneSums()
     var i = 0
     while i < length {
-      T.eachEight(T.first(length &- i, of: loadLanes(x + (start &+ i)))) {
+      T.widen(T.first(length &- i, of: loadLanes(x + (start &+ i)))) {
         let square = $0 * $0
-        squares += square
+        squares.add(square, at: i, group: $1)
         storeLanes(loadLanes(sums) + square, sums)
-        sums += 8
+        sums += Double.Lanes.scalarCount
       }
       i &+= T.Lanes.scalarCount
     }
-    (column != 0 ? edges : length == columns ? rows + row : edges + 1)[0] = total(squares)
+    (column != 0 ? edges : length == columns ? rows + row : edges + 1)[0] = squares.total
   }
 }
 
