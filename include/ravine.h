@@ -187,7 +187,8 @@ typedef struct rvn_step_report {
  * Gradients are never written to. A step that is skipped changes nothing and is RVN_OK.
  * Errors: those of rvn_optimizer_prepare at the first step; ARGUMENT (wrong struct_size or
  * grad_count, misaligned gradient, a schedule that ends or leaves its parameter's range),
- * NONFINITE (finite_guard: names tensor and index), CALLBACK (a schedule of the host failed). */
+ * NONFINITE (finite_guard: names tensor and index), NEEDS (a rule that steps by curvature was not given
+ * any: see rvn_optimizer_curvature), CALLBACK (a schedule of the host failed). */
 rvn_status rvn_optimizer_step(rvn_optimizer *opt, const rvn_step_input *input,
                               rvn_step_report *report);
 
@@ -427,6 +428,51 @@ rvn_status rvn_optimizer_end_step(rvn_optimizer *opt, rvn_step_report *report);
  * element), STATE (as above), MEMORY, those of prepare. */
 rvn_status rvn_optimizer_step_rows(rvn_optimizer *opt, size_t index, const int64_t *rows,
                                    size_t count, const void *grads, rvn_step_report *report);
+
+/* ---- curvature ------------------------------------------------------------------------------- */
+
+/* What rvn_optimizer_curvature takes: one of the two arrays. */
+typedef struct rvn_curvature_input {
+  size_t struct_size;          /* = sizeof(rvn_curvature_input) */
+  const void *const *products; /* by tensor index, as gradients: the Hessian times the probe vectors; or */
+  const void *const *diagonal; /* likewise: an estimate of the Hessian's diagonal. A NULL entry: that
+                                  tensor keeps what it has */
+  size_t count;                /* entries: the number of tensors, removed ones too */
+} rvn_curvature_input;
+
+/* Some rules (sophia, adahessian; rvn_entry.needs is "curvature") step by a mean of estimates of the
+ * Hessian's diagonal. The caller gives them when it likes, such as before every tenth step:
+ *
+ *     for (i = 0; i < n; i++) rvn_optimizer_probe(opt, i, RVN_F32, z[i], count[i]);
+ *     ...product[i] = part i of H z, where H is the Hessian of the loss of a batch: by automatic
+ *        differentiation, or (gradient at p + r z - gradient at p - r z) / (2 r)...
+ *     rvn_curvature_input in = {sizeof in, product, NULL, n};
+ *     rvn_optimizer_curvature(opt, &in);
+ *     rvn_optimizer_step(opt, &gradients, NULL);
+ *
+ * probe writes the vector of tensor index for its next estimate to out, count elements of dtype: 1 or -1,
+ * one as likely as the other (Rademacher), so that z times H z, element by element, is the diagonal on
+ * average (Hutchinson). It depends on the rule's seed, the tensor's name and the number of estimates that
+ * the tensor was given, and on nothing else: asking again, or after a resume, gives the same. A tensor
+ * that is frozen or whose rule wants no curvature gets zeros, and so adds no noise to the products.
+ *
+ * curvature takes one estimate of each tensor that has one: products times the probe vectors, or a
+ * diagonal as it is (means over several probes, a Gauss-Newton-Bartlett estimate as in Sophia-G), of the
+ * type of the tensor's gradients; and updates the rule's mean in one pass over it. The next steps use
+ * it, until there is another. Parameters and step counts stay. Arrays of tensors whose rule wants none
+ * are not looked at. Stages of the recipe see none of it: where the loss was scaled for unscale, divide by
+ * the scale, and with maximize negate. It may come between calls that accumulate, between the two calls
+ * of sam, and within a step of parts; each tensor uses it from its next update on.
+ * A tensor's first step without any is NEEDS: it names the tensor, and nothing changes.
+ *
+ * Both prepare the optimizer if that was not done; apart from that they allocate nothing. Checkpoints
+ * hold means and counts. Arrays are read or written during the call only.
+ * Errors, after which nothing has changed: ARGUMENT (NULL, struct_size, not one of the two arrays, count,
+ * no such index, misaligned), TYPE, SHAPE (count of probe), STATE (no rule of the recipe steps by
+ * curvature), NONFINITE (names tensor and element), those of prepare. */
+rvn_status rvn_optimizer_probe(rvn_optimizer *opt, size_t index, int32_t dtype, void *out,
+                               size_t count);
+rvn_status rvn_optimizer_curvature(rvn_optimizer *opt, const rvn_curvature_input *input);
 
 /* ---- save and load ----------------------------------------------------------------------------- */
 
@@ -1127,6 +1173,8 @@ typedef struct rvn_entry {
   size_t state_count;
   const char *example;    /* as a recipe has it; "" if there is none */
   size_t least_rank;      /* the rank that a tensor must have at least: 2 for a rule of matrices */
+  const char *needs;      /* what a rule must be given beside gradients: "curvature", by
+                             rvn_optimizer_curvature; "": nothing */
 } rvn_entry;
 
 /* Kinds of parameters. */

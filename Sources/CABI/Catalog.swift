@@ -46,6 +46,7 @@ public func rvn_catalog_entry(_ index: Int, _ out: UnsafeMutablePointer<rvn_entr
     out.pointee.state_count = d.slots.count
     out.pointee.example = chars(d.example)
     out.pointee.least_rank = d.leastRank
+    out.pointee.needs = chars(d.curvature == nil ? "" : "curvature")
   }
 }
 

@@ -38,13 +38,16 @@ public final class Declaration: Sendable {
   public let normalizes: Bool?
   /// Of a rule: what its state tells of the gradients.
   public let moments: Moments?
+  /// Of a rule: what it makes of the curvature that it must be given.
+  public let curvature: Curvature?
 
   @inline(never)
   public init(
     _ kind: Kind, _ name: StaticText, _ summary: StaticText, formula: StaticText,
     reference: StaticText, difference: StaticText, example: StaticText = "",
     parameters: [Parameter], slots: [Slot] = [], scalars: [Slot] = [], measures: [StaticText] = [],
-    leastRank: Int = 0, normalizes: Bool? = nil, moments: Moments? = nil
+    leastRank: Int = 0, normalizes: Bool? = nil, moments: Moments? = nil,
+    curvature: Curvature? = nil
   ) {
     self.kind = kind
     self.name = name
@@ -61,6 +64,7 @@ public final class Declaration: Sendable {
     self.leastRank = leastRank
     self.normalizes = normalizes
     self.moments = moments
+    self.curvature = curvature
   }
 }
 

@@ -15,6 +15,8 @@ func eachRule<V: Visitor>(_ v: inout V) {
   v.rule(Adafactor<Float>.self, { run(Adafactor<Float>.self, $0) }, Adafactor<Double>.self, { run(Adafactor<Double>.self, $0) })
   v.rule(Muon<Float>.self, { run(Muon<Float>.self, $0) }, Muon<Double>.self, { run(Muon<Double>.self, $0) })
   v.rule(Prodigy<Float>.self, { run(Prodigy<Float>.self, $0) }, Prodigy<Double>.self, { run(Prodigy<Double>.self, $0) })
+  v.rule(Sophia<Float>.self, { run(Sophia<Float>.self, $0) }, Sophia<Double>.self, { run(Sophia<Double>.self, $0) })
+  v.rule(AdaHessian<Float>.self, { run(AdaHessian<Float>.self, $0) }, AdaHessian<Double>.self, { run(AdaHessian<Double>.self, $0) })
 }
 
 /// Every stage: of gradients, of updates, and of either by its arguments.

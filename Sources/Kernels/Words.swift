@@ -38,6 +38,10 @@ extension Parameter {
       "how its moments are stored: as the arithmetic has them, in 2 bytes, or in 1 (docs/storage.md)"
     )
   }
+  /// Of every rule that steps by curvature; the engine reads it.
+  static var probeSeed: Parameter {
+    Parameter("seed", .count, 0, to: 0x1p53, "another seed, other probe vectors")
+  }
   static var axis: Parameter {
     Parameter(
       "axis", .word, 0, to: 1, words: ["first", "last"],

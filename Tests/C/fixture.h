@@ -96,13 +96,15 @@ CHECK_UNUSED static int recipe_for(size_t i, int busy, char *out, size_t cap) {
   return used < cap && (!busy || changed);
 }
 
-/* Rule number n of those that step tensors of any rank (test_matrices.c has the others), each with its defaults and then with everything switched on; 0
+/* Rule number n of those that step tensors of any rank by gradients alone (test_matrices.c and
+ * test_curvature.c have the others), each with its defaults and then with everything switched on; 0
  * behind the last. */
 CHECK_UNUSED static int rule_recipe(size_t n, char *out, size_t cap) {
   size_t i, seen = 0;
   int busy;
   for (i = 0; i < rvn_catalog_count(); i++) {
-    if (strcmp(entry_at(i).kind, "rule") != 0 || entry_at(i).least_rank > 0) continue;
+    rvn_entry e = entry_at(i);
+    if (strcmp(e.kind, "rule") != 0 || e.least_rank > 0 || *e.needs) continue;
     for (busy = 0; busy < 2; busy++) {
       if (recipe_for(i, busy, out, cap) && seen++ == n) return 1;
     }

@@ -24,6 +24,11 @@ static void structs(void) {
   AT(rvn_step_input, loss, 24);
   AT(rvn_step_input, has_loss, 32);
   AT(rvn_step_input, reserved, 36);
+  SIZE(rvn_curvature_input, 32);
+  AT(rvn_curvature_input, struct_size, 0);
+  AT(rvn_curvature_input, products, 8);
+  AT(rvn_curvature_input, diagonal, 16);
+  AT(rvn_curvature_input, count, 24);
   SIZE(rvn_step_report, 64);
   AT(rvn_step_report, struct_size, 0);
   AT(rvn_step_report, step, 8);
@@ -240,7 +245,7 @@ static void structs(void) {
   AT(rvn_tensor_health, eps_dominated, 56);
   AT(rvn_tensor_health, signal_to_noise, 64);
   AT(rvn_tensor_health, cosine, 72);
-  SIZE(rvn_entry, 88);
+  SIZE(rvn_entry, 96);
   AT(rvn_entry, struct_size, 0);
   AT(rvn_entry, name, 8);
   AT(rvn_entry, kind, 16);
@@ -252,6 +257,7 @@ static void structs(void) {
   AT(rvn_entry, state_count, 64);
   AT(rvn_entry, example, 72);
   AT(rvn_entry, least_rank, 80);
+  AT(rvn_entry, needs, 88);
   SIZE(rvn_parameter, 72);
   AT(rvn_parameter, struct_size, 0);
   AT(rvn_parameter, name, 8);
@@ -393,6 +399,8 @@ static void functions(void) {
       rvn_optimizer_slots;
   rvn_status (*slot_shape)(const rvn_optimizer *, size_t, const char *, int64_t *, size_t) =
       rvn_optimizer_slot_shape;
+  rvn_status (*probe)(rvn_optimizer *, size_t, int32_t, void *, size_t) = rvn_optimizer_probe;
+  rvn_status (*curve)(rvn_optimizer *, const rvn_curvature_input *) = rvn_optimizer_curvature;
   rvn_status (*schedule)(const char *, rvn_schedule **) = rvn_schedule_create;
   rvn_status (*values)(const rvn_schedule *, uint64_t, size_t, double *) = rvn_schedule_values;
   rvn_status (*form)(const rvn_schedule *, char *, size_t, size_t *) = rvn_schedule_recipe;
@@ -469,7 +477,7 @@ static void functions(void) {
   nothing();
   CHECK(create && create_with && add && step && destroy && get && set && change && recipe);
   CHECK(prepare && plan && bind && save && load && load_with && read && write && slots && slot_shape);
-  CHECK(metric && react && range && !one);
+  CHECK(metric && react && range && !one && probe && curve);
   CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);
   CHECK(init && init_with);

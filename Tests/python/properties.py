@@ -327,13 +327,29 @@ def short(data, before=""):
 # ---- runs ----------------------------------------------------------------------------------------
 
 
+class Fed(rv.Optimizer):
+    """One whose rules are given the gradients as the Hessian's diagonal, too, if they need curvature."""
+
+    def __init__(self, recipe, *args, **options):
+        super().__init__(recipe, *args, **options)
+        self.curved = any(e.needs == "curvature" and e.name in recipe for e in rv.catalog("rule"))
+
+    def step(self, grads=None, loss=None):
+        if self.curved:
+            try:
+                self.curvature(diagonal=self._bound if grads is None else grads)
+            except rv.NonfiniteError:
+                pass  # the mean stays as it was
+        return super().step(grads, loss)
+
+
 class Run:
     """A recipe on a world, step by step."""
 
     def __init__(self, recipe, kind, threads=1):
         self.world = world(kind)
         self.buffers, self.params = self.world.copies()
-        self.opt = rv.Optimizer(
+        self.opt = Fed(
             recipe, self.params, grad_dtype=self.world.grad_dtypes, threads=threads
         )
         self.told = []  # reports as bytes, errors as text

@@ -151,6 +151,7 @@ static void run(int quiet) {
   for (; status == RVN_OK && step < w->steps; step++) {
     rvn_step_report report;
     rvn_step_input input;
+    rvn_curvature_input curvature;
     memset(&report, 0, sizeof report);
     memset(&input, 0, sizeof input);
     report.struct_size = sizeof report;
@@ -159,6 +160,13 @@ static void run(int quiet) {
     input.grad_count = (size_t)w->tensors;
     input.loss = 0.5;
     input.has_loss = 1;
+    memset(&curvature, 0, sizeof curvature);
+    curvature.struct_size = sizeof curvature;
+    curvature.diagonal = w->grads[step];
+    curvature.count = (size_t)w->tensors;
+    /* Where a rule needs curvature, the gradients stand for it, too; else, or where one is not finite, it
+     * is refused. */
+    rvn_optimizer_curvature(opt, &curvature);
     put_status(rvn_optimizer_step(opt, &input, quiet ? NULL : &report));
     put(&report, sizeof report);
   }

@@ -26,13 +26,13 @@ import pytest
 import ravine as rv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from properties import CHAINS, DTYPES, ENTRIES, STEPS, Run, World, bits, world
+from properties import CHAINS, DTYPES, ENTRIES, STEPS, Fed, Run, World, bits, world
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RAVINE_BUILD", ROOT / "build")).resolve()
 LIBRARY = Path(rv._library.lib._name)
 RULES = properties.rules()
-OTHER = [name for name in RULES if not properties.entry(name).least_rank][-1]
+OTHER = [e.name for e in map(properties.entry, RULES) if not e.least_rank and not e.needs][-1]
 EACH = pytest.mark.parametrize("name", ENTRIES)
 EACH_RULE = pytest.mark.parametrize("name", RULES)
 
@@ -211,7 +211,7 @@ def test_a_schedule_moves_any_hyper_parameter(name):
             if stage != "clip_norm":
                 tested.append((f"{chain}; 1: {key}={inside}", f"1:{key}"))
             for text, place in tested:
-                opt = rv.Optimizer(text, [np.ones(2), np.ones(2)])
+                opt = Fed(text, [np.ones(2), np.ones(2)])
                 for value in values:
                     assert opt.get(place) == value, f"{text}: {place}"
                     opt.step([np.ones(2), np.ones(2)])
@@ -304,7 +304,7 @@ def test_bound_passed_dict_or_list(name):
 
         _, params = full.copies()
         bound = {n: np.zeros_like(g) for n, g in full.gradients[0].items()}
-        opt = rv.Optimizer(recipe, params, bound)
+        opt = Fed(recipe, params, bound)
         for gradients in full.gradients:
             for n, g in gradients.items():
                 bound[n][...] = g
@@ -314,7 +314,7 @@ def test_bound_passed_dict_or_list(name):
         if drawn(recipe):
             continue
         _, params = full.copies()
-        opt = rv.Optimizer(recipe, list(params.values()), grad_dtype=types)
+        opt = Fed(recipe, list(params.values()), grad_dtype=types)
         for gradients in full.gradients:
             opt.step([gradients[n] for n in names], loss=0.5)
         got = outcome(params, opt, [str(i) for i in range(len(names))])
@@ -332,7 +332,7 @@ def test_a_list_with_none_is_a_dict_without_the_name(name):
     for recipe in recipes:
         passed = Run(recipe, "tiny").finish()
         _, params = tiny.copies()
-        opt = rv.Optimizer(recipe, tuple(params.values()), grad_dtype=types)
+        opt = Fed(recipe, tuple(params.values()), grad_dtype=types)
         for gradients in tiny.gradients:
             opt.step(tuple(gradients.get(n) for n in names), loss=0.5)
         got = outcome(params, opt, [str(i) for i in range(len(names))])
@@ -364,7 +364,7 @@ class Split:
         self.params = {
             part: self.source.params[name][a:b].copy() for part, name, a, b in self.parts
         }
-        self.opt = rv.Optimizer(recipe, self.params)
+        self.opt = Fed(recipe, self.params)
         self.reports = []
         for gradients in self.source.gradients:
             given = {part: gradients[name][a:b] for part, name, a, b in self.parts}
@@ -410,7 +410,7 @@ def test_a_tensor_split_anywhere_keeps_its_bytes(name):
         params = {
             f"{n}:{a}:{b}": p[a:b].copy() for n, p in source.params.items() for a, b in ranges
         }
-        opt = rv.Optimizer(recipe, params)
+        opt = Fed(recipe, params)
         for gradients in source.gradients:
             given = {f"{n}:{a}:{b}": g[a:b] for n, g in gradients.items() for a, b in ranges}
             opt.step(given, loss=0.5)
@@ -463,7 +463,7 @@ def close(ours, theirs):
 def reports(recipe, source):
     """Steps through a world: the report, the gradients, and old and new parameters of each step."""
     _, params = source.copies()
-    opt = rv.Optimizer(recipe, params, grad_dtype=source.grad_dtypes)
+    opt = Fed(recipe, params, grad_dtype=source.grad_dtypes)
     for gradients in source.gradients:
         old = {n: a.astype(np.float64) for n, a in params.items()}
         try:
@@ -814,6 +814,7 @@ def may_fail(kind, number, path):
     return {
         "step": lambda opt: opt.step(gradients, loss=0.5),
         "poison": lambda opt: opt.step(poisoned, loss=0.5),
+        "curvature": lambda opt: opt.curvature(gradients),
         "set": lambda opt: opt.set("lr", rate),
         "set one": lambda opt: opt.set(f"{names[number % 4]}:lr", rate),
         "set any": lambda opt: opt.set(keys(opt)[number % len(keys(opt))], rate),
@@ -826,7 +827,7 @@ def may_fail(kind, number, path):
     }[kind]
 
 
-KINDS = "poison set override replace freeze load counter write".split() + ["set one", "set any"]
+KINDS = "poison curvature set override replace freeze load counter write".split() + ["set one", "set any"]
 CALL = st.one_of(
     st.tuples(st.just("step"), st.integers(1, 15)),
     st.tuples(st.sampled_from(KINDS), st.integers(0, 15)),

@@ -73,8 +73,13 @@ def start(case):
     return rv.Optimizer(case["recipe"], params), params
 
 
-def advance(opt, case, gradients):
-    """One step; tensors whose gradients are of some rows take part by step_rows."""
+def advance(opt, case, step):
+    """One step; tensors whose gradients are of some rows take part by step_rows. Before it comes the
+    curvature, if there is any."""
+    gradients = case["gradients"][step]
+    if "curvature" in case:
+        given = case["curvature"][step].items()
+        opt.curvature(diagonal={name: array(spec, case, name) for name, spec in given})
     if not any("rows" in spec for spec in gradients.values() if isinstance(spec, dict)):
         opt.step({name: array(spec, case, name) for name, spec in gradients.items()})
         return
@@ -113,8 +118,8 @@ def within(reference):
 @pytest.mark.parametrize("case", cases("f64"))
 def test_float64_trajectory(case):
     opt, params = start(case)
-    for step, gradients in enumerate(case["gradients"]):
-        advance(opt, case, gradients)
+    for step in range(len(case["gradients"])):
+        advance(opt, case, step)
         for name, spec in case["params"][step].items():
             at, theirs = recorded(spec, case)
             wrong = complain(case, step, name, at, picked(params[name], at), theirs, within(theirs))
@@ -136,7 +141,7 @@ def test_float32_step(case):
     near = {}
     for entry in case.get("near_threshold", []):
         near[entry["step"], entry["tensor"]] = entry["elements"]
-    for step, gradients in enumerate(case["gradients"]):
+    for step in range(len(case["gradients"])):
         if step:
             # Every slot is overwritten, so nothing of our own trajectory goes into this step.
             for name in params:
@@ -147,7 +152,7 @@ def test_float32_step(case):
                     values = recorded(spec, case)[1]
                     opt.set_state(name, slot, values.reshape(slots(opt, name)[slot].shape))
         before = {name: p.copy() for name, p in params.items()}
-        advance(opt, case, gradients)
+        advance(opt, case, step)
         for name, spec in case["params"][step].items():
             at, theirs = recorded(spec, case)
             old = picked(before[name], at).astype(np.float64)
@@ -161,8 +166,8 @@ def test_float32_step(case):
 @pytest.mark.parametrize("case", cases("bf16") + cases("f16"))
 def test_stored_in_16_bits(case):
     opt, params = start(case)
-    for step, gradients in enumerate(case["gradients"]):
-        advance(opt, case, gradients)
+    for step in range(len(case["gradients"])):
+        advance(opt, case, step)
         for name, spec in case["params"][step].items():
             at, theirs = recorded(spec, case)
             np.testing.assert_array_equal(picked(params[name], at), theirs, f"step {step}, {name}")

@@ -31,6 +31,8 @@ Format of a rule's or stage's file:
        "start":     {"w": array},
        "gradients": [{"w": array}, ...]                      one entry per step; a tensor that is
                                                              missing has no gradient in that step
+       "curvature": [{"w": array}, ...]                      of rules that step by it: diagonals, given
+                                                             before each step
        "params":    [{"w": array}, ...]                      after each step
        "state":     [{"w": {"m": array}}, ...] or null       after each step, by slot; null where
                                                              not recorded
@@ -133,7 +135,7 @@ class Inputs:
     """Shapes, start values and one gradient per tensor and step."""
 
     def __init__(self):
-        self.shapes, self.start, self.gradients = {}, {}, []
+        self.shapes, self.start, self.gradients, self.curvature = {}, {}, [], []
 
     def add(self, name, shape, start, gradients):
         """gradients: one array per step; None where the tensor has no gradient."""
@@ -485,6 +487,8 @@ def case(title, recipe, reference, inputs, dtype, source=None, jump=None):
     out["tensors"] = inputs.shapes
     out["start"] = inputs.start
     out["gradients"] = inputs.gradients
+    if inputs.curvature:
+        out["curvature"] = inputs.curvature
     out["params"] = [{n: result(x) for n, x in step.items()} for step in params]
     # The Float32 comparison starts each step from the reference's own state; in Float64 the state
     # after the last step shows that the slots mean the same.
@@ -1399,6 +1403,194 @@ def prodigy():
         ),
         f64("more than a block", "prodigy(d0=1e-3)", ref(d0=1e-3), blocks()),
         f64("scheduled rate", f"prodigy({DECAYING}, d0=1e-3)", ref(lr=decaying, d0=1e-3), few()),
+    ]
+
+
+def curved(inputs, every=1, late=0):
+    """The same with a Hessian's diagonal before every such step, `late` steps late: of both signs, in
+    some elements 0 or the same for ever. Late ones have zeros at first."""
+    for step in range(len(inputs.gradients)):
+        given = {}
+        for k, (name, shape) in enumerate(inputs.shapes.items()):
+            n = math.prod(shape)
+            edges = [[0, 0.0], [2, 2.0], [3, -0.5]][: n // 2]
+            if step < late:
+                given[name] = [0.0] * n
+            elif (step - late) % every == 0:
+                given[name] = drawn(900 + 30 * k + step, n, 3.0, edges)
+        inputs.curvature.append(given)
+    return inputs
+
+
+class CurvedTorch:
+    """A torch optimizer that gets the diagonal before each step; `give` hands it over, `keep` makes of its
+    state what ours is."""
+
+    def __init__(self, make, give, slots, source, keep=None, **options):
+        self.make, self.give, self.keep, self.slots = make, give, keep, slots
+        self.options, self.source = options, source
+
+    def run(self, inputs, dtype):
+        numpy_type, _ = DTYPES[dtype]
+
+        def make(parameters, lr, **options):
+            parameters = list(parameters)
+            optimizer = self.make(parameters, lr=lr, **options)
+            plain, curvature = optimizer.step, iter(inputs.curvature)
+
+            def step():
+                given = next(curvature)
+                flat = [np.array(expand(x)).astype(numpy_type) for x in given.values()]
+                with torch.no_grad():
+                    diagonal = [torch.tensor(x).reshape(p.shape) for x, p in zip(flat, parameters)]
+                self.give(optimizer, plain, parameters, diagonal or None)
+                if self.keep:
+                    self.keep(optimizer, parameters)
+
+            optimizer.step = step
+            return optimizer
+
+        make.__name__ = self.make.__name__
+        return Torch(make, self.slots, **self.options).run(inputs, dtype)
+
+
+@vectors(
+    "sophia",
+    f"optax.contrib.sophia, {OPTAX}; bias_correction=false: pytorch_optimizer.SophiaH, {KOZISTR}",
+)
+def sophia():
+    from pytorch_optimizer import SophiaH
+
+    class Late(Optax):
+        """optax takes the diagonal in behind the step: ours is given before the next. h as the step
+        used it."""
+
+        def __init__(self, lr, every, **options):
+            given = optax.GradientTransformationExtraArgs(
+                lambda p: optax.EmptyState(), lambda g, state, p=None, **_: (self.diagonal, state)
+            )
+            self.options = dict(update_interval=every, hessian_diagonal_fn=given, **options)
+            super().__init__(lambda rate: optax.contrib.sophia(rate, **self.options), lr)
+
+        def run(self, inputs, dtype):
+            numpy_type, _ = DTYPES[dtype]
+
+            def array(spec, name):
+                return jnp.asarray(
+                    np.array(expand(spec)).astype(numpy_type).reshape(inputs.shapes[name])
+                )
+
+            make = self.make
+
+            def wrapped(rate):
+                inner, step = make(rate), 0
+
+                def update(g, state, p):
+                    nonlocal step
+                    step += 1
+                    coming = inputs.curvature[step] if step < len(inputs.curvature) else {}
+                    zeros = {n: jnp.zeros_like(x) for n, x in p.items()}
+                    self.diagonal = zeros | {n: array(x, n) for n, x in coming.items()}
+                    used = optax.tree.get(state[0], "nu", filtering=held)
+                    updates, after = inner.update(g, state[0], p)
+                    return updates, (after, {"m": optax.tree.get(after, "mu", filtering=held), "h": used})
+
+                return optax.GradientTransformation(lambda p: (inner.init(p), None), update)
+
+            self.make = wrapped
+            self.slots = {"m": "m", "h": "h"}
+            try:
+                return super().run(inputs, dtype)
+            finally:
+                self.make = make
+
+    def external(optimizer, plain, parameters, diagonal):
+        plain(hessian=diagonal)
+
+    def theirs(lr, **options):
+        slots = {"m": "momentum", "h": "hessian_moment"}
+        source = f"pytorch_optimizer.SophiaH, {KOZISTR}"
+        return CurvedTorch(
+            SophiaH, external, slots, source, lr=lr, update_period=10**9, foreach=False, **options
+        )
+
+    default = "sophia(lr=0.1)", Late(0.1, 1)
+    third = (
+        f"sophia(lr={DECAYING}, beta1=0.8, beta2=0.5, weight_decay=0.1, gamma=0.5, clip_threshold=0.7, eps=1e-3)",
+        Late(decaying, 3, b1=0.8, b2=0.5, weight_decay=0.1, gamma=0.5, clip_threshold=0.7, eps=1e-3),
+    )
+    plain = (
+        "sophia(0.06, beta1=0.96, eps=1e-12, weight_decay=0, gamma=1, clip_threshold=0.01, bias_correction=false)",
+        theirs(0.06),
+    )
+    decayed = (
+        "sophia(0.06, beta1=0.9, beta2=0.8, eps=1e-4, weight_decay=0.1, gamma=1, clip_threshold=2, bias_correction=false)",
+        theirs(0.06, betas=(0.9, 0.8), eps=1e-4, weight_decay=0.1, p=2.0),
+    )
+    return [
+        f64("defaults", *default, curved(few(), late=1)),
+        f64("every third step, all arguments", *third, curved(few(), every=3, late=1)),
+        f32("every third step, all arguments", *third, curved(few(8), every=3, late=1)),
+        f64("not corrected", *plain, curved(few())),
+        f64("not corrected, every fourth step", *decayed, curved(few(), every=4)),
+        f32("not corrected, every fourth step", *decayed, curved(few(8), every=4)),
+        f64("sizes", *decayed, curved(sizes())),
+        f64("more than a block", *third, curved(blocks(), every=3, late=1)),
+        f32("more than a block", *decayed, curved(blocks(2))),
+    ]
+
+
+@vectors("adahessian", f"timm.optim.Adahessian, {TIMM}; pytorch_optimizer.AdaHessian, {KOZISTR}")
+def adahessian():
+    from pytorch_optimizer import AdaHessian
+    from timm.optim.adahessian import Adahessian
+
+    def external(optimizer, plain, parameters, diagonal):
+        plain(hessian=diagonal)
+
+    def own(optimizer, plain, parameters, diagonal):
+        for p, d in zip(parameters, diagonal):
+            p.hess = d.clone()
+        optimizer.zero_hessian = optimizer.set_hessian = lambda: None
+        plain()
+
+    def corrected(optimizer, parameters):
+        """v without the bias of its start, as ours is kept."""
+        optimizer.calls = getattr(optimizer, "calls", 0) + 1
+        for p in parameters:
+            beta2 = optimizer.param_groups[0]["betas"][1]
+            state = optimizer.state[p]
+            state["v"] = state["exp_hessian_diag_sq"] / (1 - beta2**optimizer.calls)
+
+    def theirs(make, give, source, lr, **options):
+        slots = {"m": "exp_avg", "v": "v"}
+        return CurvedTorch(make, give, slots, source, corrected, lr=lr, **options)
+
+    def timm(lr=0.1, **options):
+        return theirs(Adahessian, own, f"timm.optim.Adahessian, {TIMM}", lr, **options)
+
+    def kozistr(lr, **options):
+        source = f"pytorch_optimizer.AdaHessian, {KOZISTR}"
+        return theirs(AdaHessian, external, source, lr, foreach=False, **options)
+
+    default = "adahessian", timm()
+    busy = (
+        f"adahessian({DECAYING}, beta1=0.8, beta2=0.9, eps=1e-3, weight_decay=0.1)",
+        timm(decaying, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1),
+    )
+    other = (
+        "adahessian(0.15, beta2=0.99, eps=1e-16, weight_decay=0.05)",
+        kozistr(0.15, betas=(0.9, 0.99), weight_decay=0.05),
+    )
+    return [
+        f64("defaults", *default, curved(few())),
+        f32("defaults", *default, curved(few(8))),
+        f64("all arguments", *busy, curved(few())),
+        f32("all arguments", *busy, curved(few(8))),
+        f64("pytorch_optimizer", *other, curved(few())),
+        f64("sizes", *busy, curved(sizes())),
+        f64("more than a block", *busy, curved(blocks())),
+        f32("more than a block", *busy, curved(blocks(2))),
     ]
 
 

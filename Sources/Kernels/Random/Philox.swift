@@ -69,6 +69,7 @@ public enum RandomPurpose: UInt64, Sendable {
   case gradientNoise = 6
   case rounding = 7  // of parameters
   case moments = 8  // their rounding
+  case probes = 9  // vectors that a Hessian is multiplied by
   case checkedEntries = 16  // which elements a gradient check looks at
   case checkedDirections = 17  // of a gradient check
   case hessianStart = 18  // the first vector of Lanczos

@@ -125,8 +125,8 @@ extension Optimizer {
     /// The largest number: not in the file.
     var tensors: UnsafeMutablePointer<UInt64>
     var taken: UnsafeMutablePointer<Bool>
-    /// Gradients that were accumulated of each tensor.
-    var pending: UnsafeMutablePointer<UInt64>
+    /// Gradients that were accumulated of each tensor, and estimates of its curvature.
+    var pending, curved: UnsafeMutablePointer<UInt64>
   }
 
   private func counters(_ file: CheckpointFile) throws(RavineError) -> Counters {
@@ -136,8 +136,10 @@ extension Optimizer {
     let accumulated = try file.counter("accumulated") ?? 0
     let own = try file.heap.allocate(UInt64.self, tensors.count)
     let pending = try file.heap.allocate(UInt64.self, tensors.count)
+    let curved = try file.heap.allocate(UInt64.self, tensors.count)
     for i in 0..<tensors.count {
       pending[i] = try file.counter("accumulated/\(tensors[i].text)") ?? 0
+      curved[i] = try file.counter("curved/\(tensors[i].text)") ?? 0
       own[i] = try file.counter("step/\(tensors[i].text)") ?? .max
       try checkMemory()
     }
@@ -145,7 +147,7 @@ extension Optimizer {
     for i in 0..<tensors.count { taken[i] = !tensors[i].removed }
     return Counters(
       step: step, skips: skips, accumulated: accumulated, tensors: own, taken: taken,
-      pending: pending)
+      pending: pending, curved: curved)
   }
 
   private func adopt(_ counters: Counters, _ file: CheckpointFile) {
@@ -154,7 +156,9 @@ extension Optimizer {
     accumulated = plan?.accumulator == nil ? 0 : counters.accumulated
     for i in 0..<tensors.count {
       tensors[i].accumulated = accumulated == 0 || !counters.taken[i] ? 0 : counters.pending[i]
-      if counters.taken[i] { tensors[i].t = counters.tensors[i] }
+      if counters.taken[i] {
+        (tensors[i].t, tensors[i].curved) = (counters.tensors[i], counters.curved[i])
+      }
     }
   }
 

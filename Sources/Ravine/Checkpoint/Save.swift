@@ -131,6 +131,9 @@ extension Optimizer {
         let key = quoted("accumulated/\(tensors[i].text)")
         try out.append(",\(key):\"\(tensors[i].accumulated)\"")
       }
+      if tensors[i].curved > 0 {
+        try out.append(",\(quoted("curved/\(tensors[i].text)")):\"\(tensors[i].curved)\"")
+      }
     }
     try out.append("}")
     var offset = 0

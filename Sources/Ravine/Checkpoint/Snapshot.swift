@@ -1,13 +1,21 @@
 import CShims
 
+/// Of a tensor its steps, the gradients that wait for one, and the estimates of its curvature.
+private struct TensorCounts: BitwiseCopyable {
+  let steps, accumulated, curved: UInt64
+
+  init(_ tensor: Tensor) {
+    (steps, accumulated, curved) = (tensor.t, tensor.accumulated, tensor.curved)
+  }
+}
+
 /// All that a checkpoint holds, in memory, and the recipe and its plan: to go back to.
 final class Snapshot {
   fileprivate let heap: Heap
   fileprivate let items: Items
   /// The bytes of all arrays, one behind the other.
   fileprivate let bytes: UnsafeMutableRawPointer
-  /// Of each tensor its steps, and the gradients that wait for one.
-  fileprivate let counts: UnsafeMutablePointer<(steps: UInt64, accumulated: UInt64)>
+  fileprivate let counts: UnsafeMutablePointer<TensorCounts>
   let step: UInt64
   fileprivate let accumulated: UInt64
   fileprivate let skips: Double
@@ -19,7 +27,7 @@ final class Snapshot {
 
   fileprivate init(
     _ optimizer: Optimizer, _ heap: Heap, _ items: Items, _ bytes: UnsafeMutableRawPointer,
-    _ counts: UnsafeMutablePointer<(steps: UInt64, accumulated: UInt64)>, _ plan: Plan,
+    _ counts: UnsafeMutablePointer<TensorCounts>, _ plan: Plan,
     _ states: [UnsafeMutablePointer<Double>?]
   ) {
     self.heap = heap
@@ -54,8 +62,8 @@ extension Optimizer {
       if let memory = items.table[i].memory { memcpy(at, memory, items.table[i].bytes) }
       at += items.table[i].bytes
     }
-    let counts = try heap.allocate((steps: UInt64, accumulated: UInt64).self, tensors.count)
-    for i in 0..<tensors.count { counts[i] = (tensors[i].t, tensors[i].accumulated) }
+    let counts = try heap.allocate(TensorCounts.self, tensors.count)
+    for i in 0..<tensors.count { counts[i] = TensorCounts(tensors[i]) }
     var states: [UnsafeMutablePointer<Double>?] = []
     for reaction in reactions { states.append(try reaction.copy(heap)) }
     try checkMemory()
@@ -72,7 +80,9 @@ extension Optimizer {
       at += item.bytes
     }
     for i in 0..<tensors.count {
-      (tensors[i].t, tensors[i].accumulated) = snapshot.counts[i]
+      let counts = snapshot.counts[i]
+      (tensors[i].t, tensors[i].accumulated) = (counts.steps, counts.accumulated)
+      tensors[i].curved = counts.curved
     }
     accumulated = snapshot.accumulated
     step = snapshot.step

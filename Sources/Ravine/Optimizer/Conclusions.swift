@@ -28,11 +28,11 @@ extension Optimizer {
         report.skipped = .guarded
       case .skip:
         throw nonfinite(
-          buffers, stage.pointee,
+          buffers, column: stage.pointee.column,
           "; that is more than the \(entry.facts(hyper).limit) skips in a row that finite_guard allows"
         )
       case .fail:
-        throw nonfinite(buffers, stage.pointee, Text())
+        throw nonfinite(buffers, column: stage.pointee.column, Text())
       }
     }
     if report.skipped == .guarded {

@@ -62,6 +62,9 @@ struct Piece {
     case .accumulate:
       countBytes(gradient: blocks, first)
       for block in first..<first + blocks { accumulate(block) }
+    case .curve:
+      countBytes(gradient: blocks, first)
+      for block in first..<first + blocks { curve(block) }
     }
   }
 

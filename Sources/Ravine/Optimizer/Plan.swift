@@ -48,6 +48,8 @@ final class Plan {
   private var drawing = 0
   /// How many stages bring the gradient to its true size.
   private(set) var prepared = 0
+  /// Whether some tensor's rule steps by curvature.
+  private(set) var curved = false
   /// The learning rate of the recipe's own rule: every rule's first parameter.
   let rate: UnsafeMutablePointer<Double>
   /// What changes from step to step.
@@ -149,12 +151,13 @@ final class Plan {
       lanes: slots.firstIndex { $0.kind == .rows } ?? slots.count,
       measures: frozen ? 0 : rule.declaration.measures.count,
       matrix: !frozen && rule.matrix != nil, factored: !frozen && rule.factors != nil,
-      uses: (false, false),
+      curvature: frozen ? nil : CurvatureWork(rule.declaration), uses: (false, false),
       stageConstants: try heap.zeros(UInt8.self, 2 * max(1, stages) * RAVINE_MAX_CONSTANTS),
       ruleConstants: try heap.zeros(UInt8.self, 2 * constantsSize), t: 0,
       hyper: try heap.zeros(Double.self, group.sources.count),
       ruleValues: group.resolved.rule.values.count,
       host: catalog.code(ofRule: group.resolved.rule.row))
+    curved = curved || groupWork[g].curvature != nil
   }
 
   /// Independent measurements share a phase; one that comes after a stage that scales by what it

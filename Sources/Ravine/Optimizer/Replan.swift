@@ -195,7 +195,7 @@ extension Optimizer {
     for i in 0..<tensors.count where !tensors[i].removed {
       let goesOn = continues(i, new), group = new.groups[new.groupOf[i]]
       releaseState(i) { k, array in goesOn && tables.slots[at + k] == array }
-      if !goesOn { tensors[i].accumulated = 0 }
+      if !goesOn { (tensors[i].accumulated, tensors[i].curved) = (0, 0) }
       if !goesOn, !group.resolved.frozen { tensors[i].t = 0 }
       tensors[i].planned = true
       tensors[i].group = new.groupOf[i]

@@ -58,11 +58,13 @@ extension Optimizer {
   }
 
   /// The sentence about the first element that is not finite.
-  func nonfinite(_ buffers: Buffers, _ stage: StageWork, _ more: Text) -> RavineError {
+  func nonfinite(
+    _ buffers: Buffers, column: Int, _ more: Text, what: StaticText = "gradient"
+  ) -> RavineError {
     if let rows = buffers.work.pointee.rows {
       return rows.pointee.nonfinite(buffers.work.pointee.tensors[0], more)
     }
-    let sums = buffers.work.pointee.chainSums + stage.column * buffers.blocks
+    let sums = buffers.work.pointee.chainSums + column * buffers.blocks
     let tensors = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where tensors[i].grad != nil {
       for b in 0..<tensors[i].blocks where sums[tensors[i].firstBlock + b] > 0 {
@@ -73,7 +75,7 @@ extension Optimizer {
           let x = tensors[i].wide == 1 ? given : Double(Float(given))
           if x.isFinite { continue }
           return RavineError(
-            RVN_ERR_NONFINITE, "the gradient of '\(tensors[i].text)' is \(x) at index \(k)\(more)")
+            RVN_ERR_NONFINITE, "the \(what) of '\(tensors[i].text)' is \(x) at index \(k)\(more)")
         }
       }
     }

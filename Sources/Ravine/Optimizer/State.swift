@@ -90,11 +90,7 @@ extension Optimizer {
   private func state(_ index: Int, _ what: Text, _ type: Int32, _ count: Int) throws(RavineError)
     -> (array: UnsafeMutableRawPointer, type: Int32, extent: Tensor)?
   {
-    guard ElementType.size(type) != nil else {
-      throw RavineError(
-        RVN_ERR_TYPE,
-        "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
-    }
+    try ElementType.check(type)
     let found = try find(index, what), tensor = tensors[index]
     let extent = found?.slot.extent(tensor) ?? tensor
     let wanted = found == nil ? 1 : extent.count

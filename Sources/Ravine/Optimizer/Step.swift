@@ -58,6 +58,7 @@ extension Optimizer {
       report.skipped = .noGradient
       return report
     }
+    try checkCurvature(plan, buffers)
     connect(plan, buffers, reporting)
     try run(plan.phases[..<plan.phasesBefore], plan, buffers, &report)
     if report.skipped == .no {

@@ -47,6 +47,8 @@ struct Tensor: BitwiseCopyable {
   var t: UInt64 = 0
   /// Gradients that were accumulated since then.
   var accumulated: UInt64 = 0
+  /// Estimates of its curvature so far.
+  var curved: UInt64 = 0
   /// The last step made in parts that stepped it.
   var part: UInt64 = 0
   /// The rule's scalars for the step in progress: the group's or its own.
@@ -102,6 +104,13 @@ enum ElementType {
     case RVN_BF16: 0x7f80
     default: 0x7c00
     }
+  }
+
+  static func check(_ type: Int32) throws(RavineError) {
+    guard size(type) == nil else { return }
+    throw RavineError(
+      RVN_ERR_TYPE,
+      "dtype \(type) is not one of RVN_F32 (1), RVN_F64 (2), RVN_BF16 (3), RVN_F16 (4)")
   }
 
   static func name(_ type: Int32) -> StaticText {

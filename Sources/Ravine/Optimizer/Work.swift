@@ -48,6 +48,8 @@ struct GroupWork: BitwiseCopyable {
   var matrix: Bool
   /// Whether matrices have moments by row and by column.
   var factored: Bool
+  /// What its rule makes of curvature that the caller gives; nil: it wants none.
+  var curvature: CurvatureWork?
   /// Whether some of its tensors are stepped in Float, and in Double.
   var uses: (Bool, Bool)
   /// Two (Float, Double) for each stage, of RAVINE_MAX_CONSTANTS bytes.
@@ -68,6 +70,24 @@ struct GroupWork: BitwiseCopyable {
 
   func hyper(of stage: StageWork) -> UnsafeMutablePointer<Double> {
     hyper + ruleValues + stage.place
+  }
+}
+
+/// What a rule makes of curvature, as the engine sees it.
+struct CurvatureWork: BitwiseCopyable {
+  /// The slot of the mean.
+  var slot: Int
+  /// Which hyper-parameters say how much of the mean stays, and what the probe vectors are drawn from.
+  var decay: Int
+  var seed: Int
+  var means: Curvature
+
+  init?(_ d: Declaration) {
+    guard let curvature = d.curvature, let decay = d.index(of: Text(curvature.decay)),
+      let seed = d.index(of: "seed"),
+      let slot = d.slots.firstIndex(where: { Text($0.name) == curvature.slot })
+    else { return nil }
+    (self.slot, self.decay, self.seed, means) = (slot, decay, seed, curvature)
   }
 }
 
@@ -93,6 +113,9 @@ struct Phase: BitwiseCopyable {
     case update
     /// A stage measures which way to move the parameters, moves them, and puts them back.
     case probe, perturb, restore
+    /// What stands for the gradient is an estimate of curvature, for the rule's mean of it: number 1 a
+    /// product with the probe vector, else the diagonal itself.
+    case curve
     /// The gradient is added to what was accumulated.
     case accumulate
     /// How many elements are not finite.

@@ -85,6 +85,8 @@ class Entry(NamedTuple):
     slots: tuple[Slot, ...]
     example: str
     least_rank: int = 0  # of the tensors that it steps
+    needs: str = ""
+    """What a rule must be given beside gradients: "curvature" (`Optimizer.curvature`), or ""."""
 
     @property
     def signature(self) -> str:
@@ -178,6 +180,7 @@ def _entry(index: int) -> Entry:
         tuple(_slot(index, i) for i in range(raw.state_count)),
         raw.example.decode(),
         raw.least_rank,
+        raw.needs.decode(),
     )
 
 

@@ -55,6 +55,15 @@ class StepInput(Sized):
     ]
 
 
+class CurvatureInput(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("products", c_void_p),
+        ("diagonal", c_void_p),
+        ("count", c_size_t),
+    ]
+
+
 class StepReport(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -360,6 +369,7 @@ class Entry(Sized):
         ("state_count", c_size_t),
         ("example", c_char_p),
         ("least_rank", c_size_t),
+        ("needs", c_char_p),
     ]
 
 

@@ -58,6 +58,8 @@ _status: dict[str, list[Any]] = {
         c_void_p,
         POINTER(layout.StepReport),
     ],
+    "rvn_optimizer_probe": [_handle, c_size_t, c_int32, c_void_p, c_size_t],
+    "rvn_optimizer_curvature": [_handle, POINTER(layout.CurvatureInput)],
     "rvn_optimizer_get": [_handle, c_char_p, POINTER(c_double)],
     "rvn_optimizer_set": [_handle, c_char_p, c_double],
     "rvn_optimizer_read": [_handle, c_size_t, c_char_p, c_int32, c_void_p, c_size_t],

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _layout as layout
 from ._arrays import Array, address, as_dtype, check_array, dtype_code, flatten
+from ._curvature import Curvature
 from ._errors import (
     ArgumentError,
     ElementTypeError,
@@ -22,7 +23,6 @@ from ._errors import (
 )
 from ._gradients import Gradients
 from ._library import check, encode, failure, lib, raw_step
-from ._parts import Parts
 from ._product import Product
 from ._recipe import Recipe
 from ._report import StepReport
@@ -31,7 +31,7 @@ _unpack = struct.Struct(layout.STEP_REPORT).unpack_from
 _new = tuple.__new__
 
 
-class Optimizer(Parts):
+class Optimizer(Curvature):
     """Updates numpy arrays in place, as a recipe says.
 
         opt = rv.Optimizer(rv.clip_norm(1) | rv.adamw(1e-3), {"w": w, "b": b})

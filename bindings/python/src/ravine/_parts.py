@@ -88,8 +88,10 @@ class Parts(Handle):
             self._stale = False
         return number
 
-    def _check_part(self, number: int, name: str, grad: Any, shape: tuple[int, ...]) -> None:
-        what = f"the gradient of {name!r}"
+    def _check_part(
+        self, number: int, name: str, grad: Any, shape: tuple[int, ...], kind: str = "gradient"
+    ) -> None:
+        what = f"the {kind} of {name!r}"
         dtype = self._gradients.dtypes[number]
         check_array(grad, what, "g", wanted=dtype.name)
         if grad.dtype != dtype:
