@@ -59,6 +59,8 @@ def section(e):
         yield f"`{e.example}`\n"
     if e.least_rank:
         yield f"Steps tensors of rank {e.least_rank} or more; others need another rule by a clause.\n"
+    if e.needs:
+        yield f"Needs {e.needs} from the caller: see [{e.needs}.md]({e.needs}.md).\n"
     if e.slots:
         slots = (
             f"`{s.name}` ({s.summary}{f', only if {s.when} is not 0' if s.when else ''})"

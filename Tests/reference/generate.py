@@ -1536,7 +1536,7 @@ def sophia():
         f32("not corrected, every fourth step", *decayed, curved(few(8), every=4)),
         f64("sizes", *decayed, curved(sizes())),
         f64("more than a block", *third, curved(blocks(), every=3, late=1)),
-        f32("more than a block", *decayed, curved(blocks(2))),
+        f32("more than a block", *decayed, curved(blocks(1))),
     ]
 
 
@@ -1590,7 +1590,7 @@ def adahessian():
         f64("pytorch_optimizer", *other, curved(few())),
         f64("sizes", *busy, curved(sizes())),
         f64("more than a block", *busy, curved(blocks())),
-        f32("more than a block", *busy, curved(blocks(2))),
+        f32("more than a block", *busy, curved(blocks(1))),
     ]
 
 

@@ -1,4 +1,4 @@
-"""docs/checks.md prints what it says: its code is run, and its output compared."""
+"""docs/checks.md and docs/curvature.md print what they say: their code is run, and its output compared."""
 
 import os
 import pathlib
@@ -10,7 +10,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RAVINE_BUILD", ROOT / "build")).resolve()
-PAGE = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 
 
@@ -22,9 +21,15 @@ def same(got, wanted):
         assert float(a) == pytest.approx(float(b), rel=10 if small else 0.1, abs=0.02), got
 
 
-def test_the_python_of_the_page(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", PAGE, flags=re.S)
-    assert len(blocks) > 10
+def page(name):
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name, least", [("checks.md", 11), ("curvature.md", 1)])
+def test_the_python_of_the_page(name, least, tmp_path):
+    found = r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?"
+    blocks = re.findall(found, page(name), flags=re.S)
+    assert len(blocks) >= least
     program = "".join(code + 'print("----", flush=True)\n' for code, _ in blocks)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=300
@@ -33,10 +38,10 @@ def test_the_python_of_the_page(tmp_path):
     printed = done.stdout.split("----\n")
     for (_, wanted), got in zip(blocks, printed, strict=False):
         same(got, wanted)
-    assert (tmp_path / "slice.png").exists()
+    assert (tmp_path / "slice.png").exists() == (name == "checks.md")
 
 
 def test_the_c_example_of_the_page():
     done = subprocess.run([BUILD / "examples" / "check_gradient"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout in PAGE
+    assert done.stdout in page("checks.md")
