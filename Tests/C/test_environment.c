@@ -195,6 +195,8 @@ static void every_function(fp_mode mode) {
   rvn_parameter parameter;
   rvn_slot slot;
   rvn_options o;
+  const void *products = m;
+  rvn_curvature_input curvature = {sizeof curvature, &products, NULL, 1};
   double values[50];
   char sketch[400];
   uint64_t step;
@@ -248,6 +250,9 @@ static void every_function(fp_mode mode) {
   IN(mode, rvn_schedule_destroy(s));
   g[0] = 1e30f, g[1] = g[0] * 1e30f;
   IN(mode, rvn_optimizer_step(opt, NULL, NULL)); /* skipped by the guard */
+  IN(mode, rvn_optimizer_override(opt, "w", "adahessian"));
+  IN(mode, rvn_optimizer_probe(opt, 0, RVN_F32, m, 100));
+  IN(mode, rvn_optimizer_curvature(opt, &curvature));
   IN(mode, rvn_optimizer_destroy(opt));
   IN(mode, rvn_shutdown());
   IN(mode, rvn_optimizer_step(NULL, NULL, NULL)); /* and failing calls */

@@ -79,6 +79,13 @@ static void f_report(void) { report.struct_size = sizeof report, status = rvn_op
 static const int64_t rows[] = {3, 1, 3};
 static void f_rows(void) { status = rvn_optimizer_step_rows(opt, 0, rows, 3, g, &report); }
 static void f_tensor(void) { report.struct_size = sizeof report, status = rvn_optimizer_step_tensor(opt, 0, g, &report); }
+static void f_curved(void) { status = rvn_optimizer_override(opt, "w", "sophia"); }
+static void f_probe(void) { status = rvn_optimizer_probe(opt, 0, RVN_F64, d, N); }
+static void f_curvature(void) {
+  const void *products[] = {g, NULL, NULL, NULL};
+  rvn_curvature_input in = {sizeof in, products, NULL, 4};
+  status = rvn_optimizer_curvature(opt, &in);
+}
 static void f_grow(void) { status = rvn_optimizer_override(opt, "w", "amsgrad=1"); }
 static void f_remove(void) { status = rvn_optimizer_remove(opt, 0); }
 static void f_override(void) { status = rvn_optimizer_override(opt, "w, @size>5", "lr=cosine(1, 2, 3)"); }
@@ -149,7 +156,7 @@ int main(void) {
       F(entry), F(parameter), F(slot), F(broken), F(create), F(add), F(taken), F(plan), F(override),
       F(set), F(prepare), F(step), F(metric), F(report), F(range), F(plan), F(set), F(get), F(recipe), F(bind), F(read),
       F(write), F(slots), F(slot_shape), F(save), F(load), F(load_with), F(no_file), F(override), F(step),
-      F(tensor), F(rows), F(grow), F(step), F(remove), F(step), F(schedule),
+      F(tensor), F(rows), F(grow), F(step), F(curved), F(probe), F(curvature), F(step), F(remove), F(step), F(schedule),
       F(values), F(form), F(release), F(monitor), F(record), F(end_step), F(health), F(json), F(limit),
       F(statistics), F(forget), F(destroy), F(shutdown)};
   unsigned char *memory = mmap(NULL, STACK + 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -334,12 +334,15 @@ class Fed(rv.Optimizer):
         super().__init__(recipe, *args, **options)
         self.curved = any(e.needs == "curvature" and e.name in recipe for e in rv.catalog("rule"))
 
-    def step(self, grads=None, loss=None):
+    def feed(self, estimates):
         if self.curved:
             try:
-                self.curvature(diagonal=self._bound if grads is None else grads)
+                self.curvature(diagonal=estimates)
             except rv.NonfiniteError:
                 pass  # the mean stays as it was
+
+    def step(self, grads=None, loss=None):
+        self.feed(self._bound if grads is None else grads)
         return super().step(grads, loss)
 
 
