@@ -36,16 +36,4 @@ extension Philox {
   public func normals(_ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Double>) {
     each(first, count, out) { Math.normalQuantile(centred: $0) }
   }
-
-  /// 1 or -1, one as likely as the other (Rademacher): a bit for each place.
-  @inline(never)
-  public func signs(_ first: Int, _ count: Int, _ out: UnsafeMutablePointer<Float>) {
-    var bits: (low: UInt64, high: UInt64) = (0, 0)
-    for i in 0..<count {
-      let place = UInt64(first &+ i)
-      if i == 0 || place & 127 == 0 { bits = block(place >> 7) }
-      let word = place & 64 == 0 ? bits.low : bits.high
-      out[i] = word >> (place & 63) & 1 == 0 ? 1 : -1
-    }
-  }
 }

@@ -7,8 +7,28 @@ import Kernels
 private struct Estimate: BitwiseCopyable {
   /// How much of the mean stays, and how much of the estimate comes to it.
   var kept, fresh: Double
-  /// What the probe vector was drawn from.
-  var key: UInt64
+  var probe: Probe
+}
+
+/// A probe vector: 1 or -1 in each place, one as likely as the other (Rademacher). It hangs on the rule's
+/// seed, the tensor's name and how many estimates there were.
+private struct Probe: BitwiseCopyable {
+  let key, number: UInt64
+
+  init(_ tensor: Tensor, seed: Double) {
+    key = Philox(seed: UInt64(seed), .probes).key(tensor.hash)
+    number = tensor.curved
+  }
+
+  /// As BF16, in which it is a sign and the same bits behind it. `first` is a multiple of 128, and there is
+  /// room for as many more.
+  @inline(never)
+  func draw(
+    _ kernels: ravine_kernels, _ first: Int, _ count: Int, _ out: UnsafeMutablePointer<UInt16>
+  ) {
+    kernels.draw.unsafelyUnwrapped(key, UInt64(first), number, out, count)
+    for i in 0..<count { out[i] = out[i] & 0x8000 | 0x3f80 }
+  }
 }
 
 /// Curvature of the loss, which the caller estimates, for rules that step by it.
@@ -33,28 +53,19 @@ extension Optimizer {
   private func writeProbe(
     _ index: Int, _ type: Int32, _ out: UnsafeMutableRawPointer?, _ count: Int
   ) throws(RavineError) {
-    let key = probeKey(index, try prepared()), size = ElementType.size(type) ?? 0
-    var signs = InlineArray<256, Float>(repeating: 0), first = 0
+    let group = try prepared().groupWork[tensors[index].group]
+    let kernels = try Catalog.shared().kernels, size = ElementType.size(type) ?? 0
+    let probe = group.curvature.map { Probe(tensors[index], seed: group.hyper[$0.seed]) }
+    var signs = InlineArray<256, UInt16>(repeating: 0), first = 0
     while let out, first < count {
       let n = min(256, count - first)
       try withUnsafeMutableBytes(of: &signs) { (memory) throws(RavineError) in
         let memory = memory.baseAddress.unsafelyUnwrapped
-        if let key {
-          Philox(key: key).signs(first, n, memory.assumingMemoryBound(to: Float.self))
-        }
-        try convert(memory, RVN_F32, out + first * size, type, n)
+        probe?.draw(kernels, first, n, memory.assumingMemoryBound(to: UInt16.self))
+        try convert(memory, RVN_BF16, out + first * size, type, n)
       }
       first += n
     }
-  }
-
-  /// What the next probe vector of a tensor is drawn from: it hangs on the seed, the tensor's name and
-  /// how many estimates there were.
-  private func probeKey(_ i: Int, _ plan: Plan) -> UInt64? {
-    let group = plan.groupWork[tensors[i].group]
-    guard let curvature = group.curvature else { return nil }
-    return Philox(seed: UInt64(group.hyper[curvature.seed]), .probes)
-      .child(tensors[i].hash).key(tensors[i].curved)
   }
 
   /// Takes an estimate of curvature for each tensor that has one: the Hessian times the probe vectors,
@@ -68,7 +79,7 @@ extension Optimizer {
     }
     try preparing { () throws(RavineError) in
       guard let plan, let buffers else { throw .memory }
-      guard plan.curved else { throw try Optimizer.noCurvature() }
+      guard plan.curved else { throw Optimizer.noCurvature }
       try plan.move(to: Double(step))
       buffers.aim()
       try note(estimates, plan)
@@ -96,9 +107,7 @@ extension Optimizer {
         throw .argument("the curvature of tensor \(i) is not NULL, but it was removed")
       }
       tensor.pointee.grad = nil
-      guard let given, let curvature = group.curvature, let key = probeKey(i, plan) else {
-        continue
-      }
+      guard let given, let curvature = group.curvature else { continue }
       guard ElementType.aligned(given, tensor.pointee.givenType) else {
         throw .argument(
           "tensor '\(tensor.pointee.text)': its curvature is not aligned to its elements")
@@ -111,7 +120,9 @@ extension Optimizer {
       let shares = curvature.means.shares(
         group.hyper[curvature.decay], Double(tensor.pointee.curved + 1))
       tensor.pointee.ownConstants.unsafelyUnwrapped.storeBytes(
-        of: Estimate(kept: shares.kept, fresh: shares.fresh, key: key), as: Estimate.self)
+        of: Estimate(
+          kept: shares.kept, fresh: shares.fresh,
+          probe: Probe(tensor.pointee, seed: group.hyper[curvature.seed])), as: Estimate.self)
     }
   }
 
@@ -129,12 +140,8 @@ extension Optimizer {
     }
   }
 
-  private static func noCurvature() throws(RavineError) -> RavineError {
-    var rules: [Text] = []
-    for rule in try Catalog.shared().rules where rule.declaration.curvature != nil {
-      rules.append(Text(rule.declaration.name))
-    }
-    return .state("no rule of the recipe steps by curvature; those that do are \(list(rules))")
+  private static var noCurvature: RavineError {
+    .state("no rule of the recipe steps by curvature; the catalog says which ones need it")
   }
 }
 
@@ -147,13 +154,11 @@ extension Piece {
     let d = lanes(tensor.pointee.grad.unsafelyUnwrapped, tensor.pointee.gradType, block, scratch.g)
     var signs: UnsafeRawPointer?
     if work.pointee.phase.number == 1 {
-      let drawn = scratch.floats(scratch.raw)
-      Philox(key: estimate.key).signs(block * RAVINE_BLOCK, padded, drawn)
-      signs = UnsafeRawPointer(drawn)
-      if wide == 1 {
-        work.pointee.kernels.load[2 * Int(RVN_F32) + 1].unsafelyUnwrapped(drawn, scratch.p, padded)
-        signs = UnsafeRawPointer(scratch.p)
-      }
+      let drawn = scratch.raw.assumingMemoryBound(to: UInt16.self)
+      estimate.probe.draw(work.pointee.kernels, block * RAVINE_BLOCK, padded, drawn)
+      work.pointee.kernels.load[2 * Int(RVN_BF16) + wide].unsafelyUnwrapped(
+        drawn, scratch.p, padded)
+      signs = UnsafeRawPointer(scratch.p)
     }
     let mean = tensor.pointee.slots.unsafelyUnwrapped[curvature.slot].unsafelyUnwrapped
     curvature.means.take(

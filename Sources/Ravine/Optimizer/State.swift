@@ -111,6 +111,7 @@ extension Optimizer {
 }
 
 /// Converts elements from one storage type to another. Neither array needs to be padded.
+@inline(never)
 func convert(
   _ source: UnsafeRawPointer, _ from: Int32, _ target: UnsafeMutableRawPointer, _ to: Int32,
   _ count: Int
