@@ -13,8 +13,8 @@
  * Promises that hold for every function:
  *   - Nothing is printed, no signal handler is installed, nothing aborts or exits.
  *   - Bad input is a status and a sentence; a call that fails leaves every handle, parameter and
- *     gradient as it was. (Exception: a step or rvn_init_with under a host parallel_for that does not
- *     run all its bodies, or whose product fails; see rvn_options.)
+ *     gradient as it was. (Exception: a step, rvn_optimizer_curvature or rvn_init_with under a host
+ *     parallel_for that does not run all its bodies, or whose product fails; see rvn_options.)
  *   - Pointers to the caller's memory are borrowed for as long as the function says and are
  *     never freed. Handles belong to the caller, who destroys them.
  *   - The floating-point mode of the calling thread (rounding, flush-to-zero, exception masks)
@@ -469,7 +469,8 @@ typedef struct rvn_curvature_input {
  * hold means and counts. Arrays are read or written during the call only.
  * Errors, after which nothing has changed: ARGUMENT (NULL, struct_size, not one of the two arrays, count,
  * no such index, misaligned), TYPE, SHAPE (count of probe), STATE (no rule of the recipe steps by
- * curvature), NONFINITE (names tensor and element), those of prepare. */
+ * curvature), NONFINITE (names tensor and element), those of prepare. Under a host parallel_for that does
+ * not run all its bodies: CALLBACK, as in a step. */
 rvn_status rvn_optimizer_probe(rvn_optimizer *opt, size_t index, int32_t dtype, void *out,
                                size_t count);
 rvn_status rvn_optimizer_curvature(rvn_optimizer *opt, const rvn_curvature_input *input);

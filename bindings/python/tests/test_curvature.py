@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +92,44 @@ def test_seed_name_and_count_make_the_probe(tmp_path: Path) -> None:
     other.load(tmp_path / "saved")
     np.testing.assert_array_equal(other.probe()["w"], after)
     other.step({"w": np.ones(200)})  # its curvature came with the file
+
+
+def test_the_probe_is_the_same_everywhere() -> None:
+    """Made with another Philox, the one of Tests/reference/generate.py."""
+    opt = rv.Optimizer("sophia", {"w": np.ones(200)})
+    signs = "".join("+" if x > 0 else "-" for x in opt.probe()["w"][:64])
+    assert signs == "---++-++++--+-+-+-+++--+-+++---++++-----+-+--+------+-+-++--++++"
+    opt = rv.Optimizer("adahessian(seed=5)", {"w": np.ones(200, np.float32)})
+    opt.curvature({"w": np.ones(200, np.float32)})
+    signs = "".join("+" if x > 0 else "-" for x in opt.probe()["w"][128:192])
+    assert signs == "++++-++--+--++-++++-++-++-+-+-++---++---+-+----++-+-+++-+-+-++-+"
+
+
+PROGRAM = """
+import zlib
+import numpy as np
+import ravine as rv
+random = np.random.default_rng(0)
+kinds = [np.float32, np.float64, np.float16]
+params = {f"{k.__name__}{n}": random.normal(size=n).astype(k) for k in kinds for n in (5, 3001)}
+for rule in ("sophia(0.01)", "adahessian"):
+    opt = rv.Optimizer(rule, params, threads=3)
+    for _ in range(4):
+        opt.curvature({n: random.normal(size=p.shape).astype(p.dtype) for n, p in params.items()})
+        opt.step({n: random.normal(size=p.shape).astype(p.dtype) for n, p in params.items()})
+print(rv.isa(), zlib.crc32(b"".join(p.tobytes() for p in params.values())))
+"""
+
+
+def test_products_make_the_same_bytes_with_every_instruction_set() -> None:
+    told = {}
+    for isa in ("sse2", "avx2", "avx512"):
+        environment = {**os.environ, "RAVINE_ISA": isa}
+        program = [sys.executable, "-c", PROGRAM]
+        done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
+        name, digest = done.stdout.split()
+        told[name] = digest
+    assert len(set(told.values())) == 1, told
 
 
 def test_what_is_refused() -> None:
