@@ -55,6 +55,8 @@ private func step(_ text: [UInt8]) {
     }
   }
   _ = try? optimizer.describe()
+  let estimates = [UnsafeRawPointer?](repeating: UnsafeRawPointer(data + 18), count: 3)
+  estimates.withUnsafeBufferPointer { try? optimizer.takeCurvature($0, products: true) }
   for _ in 0..<2 { _ = try? optimizer.step() }
   for key in ["a:lr", "*:momentum"] as [Text] { _ = try? optimizer.get(key.bytes) }
   try? optimizer.override(("a" as Text).bytes, text)
