@@ -34,12 +34,16 @@ func measureSizes<T: Scalar>(
   _: T.Type, _ x: UnsafeRawPointer?, _ count: Int, _ out: UnsafeMutablePointer<Double>?
 ) {
   let p = x.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
+  let line = T.line
   var sizes = Sizes<T>()
   var i = 0
   while i < count {
-    if T.beginsLine(i) { ravine_prefetch(p + (i &+ Int(RAVINE_BLOCK))) }
-    sizes.add(loadLanes(p + i), at: i)
-    i &+= T.Lanes.scalarCount
+    ravine_prefetch(p + (i &+ Int(RAVINE_BLOCK)))
+    let next = i &+ line
+    repeat {
+      sizes.add(loadLanes(p + i), at: i)
+      i &+= T.Lanes.scalarCount
+    } while T.goesOn(i, next)
   }
   sizes.store(out.unsafelyUnwrapped)
 }

@@ -121,11 +121,25 @@ extension Double: Scalar {
   public static func doubles(_ p: UnsafePointer<Self>) -> Double.Lanes { loadLanes(p) }
 }
 
+// A line of 64 bytes, which memory is asked for at a time: one group of lanes, at the baseline four.
 extension Scalar {
-  /// Whether element i is the first of 64 bytes, for which memory is asked for ahead.
   @inline(__always)
-  static func beginsLine(_ i: Int) -> Bool {
-    MemoryLayout<Lanes>.size == 64 || i &* MemoryLayout<Self>.size & 63 == 0
+  static var line: Int {
+    #if BASELINE
+    return ravine_unknown(64 / MemoryLayout<Self>.size)
+    #else
+    return Lanes.scalarCount
+    #endif
+  }
+
+  /// Whether element i, the first behind a group, is still of the line that ends at `end`.
+  @inline(__always)
+  static func goesOn(_ i: Int, _ end: Int) -> Bool {
+    #if BASELINE
+    return i < end
+    #else
+    return false
+    #endif
   }
 }
 

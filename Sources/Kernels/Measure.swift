@@ -32,7 +32,7 @@ func measureBlocks<F: Fold, T: Scalar>(
   _ out: UnsafeMutablePointer<Double>?
 ) {
   let out = out.unsafelyUnwrapped
-  let block = RAVINE_BLOCK
+  let block = RAVINE_BLOCK, line = T.line
   var p = x.unsafelyUnwrapped.assumingMemoryBound(to: T.self)
   var b = 0
   while b &+ 4 <= blocks {
@@ -40,17 +40,18 @@ func measureBlocks<F: Fold, T: Scalar>(
     let q1 = p + block, q2 = q1 + block, q3 = q2 + block
     var i = 0
     while i < count {
-      if T.beginsLine(i) {
-        ravine_prefetch(p + (i &+ 4 &* block))
-        ravine_prefetch(q1 + (i &+ 4 &* block))
-        ravine_prefetch(q2 + (i &+ 4 &* block))
-        ravine_prefetch(q3 + (i &+ 4 &* block))
-      }
-      fold(F.self, &a0, p, i)
-      fold(F.self, &a1, q1, i)
-      fold(F.self, &a2, q2, i)
-      fold(F.self, &a3, q3, i)
-      i &+= T.Lanes.scalarCount
+      ravine_prefetch(p + (i &+ 4 &* block))
+      ravine_prefetch(q1 + (i &+ 4 &* block))
+      ravine_prefetch(q2 + (i &+ 4 &* block))
+      ravine_prefetch(q3 + (i &+ 4 &* block))
+      let next = i &+ line
+      repeat {
+        fold(F.self, &a0, p, i)
+        fold(F.self, &a1, q1, i)
+        fold(F.self, &a2, q2, i)
+        fold(F.self, &a3, q3, i)
+        i &+= T.Lanes.scalarCount
+      } while T.goesOn(i, next)
     }
     out[b] = a0.total
     out[b &+ 1] = a1.total

@@ -13,7 +13,7 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
   let count = call.pointee.count, ahead = call.pointee.ahead
-  let valid = call.pointee.valid
+  let valid = call.pointee.valid, line = R.T.line
   var sums = call.pointee.sums, sizes = call.pointee.sizes
   // Where sizes are measured, the pass for them fetches the next gradients.
   let gradientAhead = sizes == nil ? ahead : 0
@@ -22,27 +22,28 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
     let first = i, end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
     var gradients = LaneSums(), updates = LaneSums()
     while i < end {
-      if R.T.beginsLine(i) {
-        ravine_prefetch(p + (i &+ ahead))
-        ravine_prefetch(g + (i &+ gradientAhead))
-        state.prefetch(i &+ ahead)
-      }
-      var s = state.load(i)
-      let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
-      let new = rule.apply(old, gradient * factor, &s)
-      if sums != nil {
-        var told = gradient, update = old - new
-        // A branch, since only the last lanes of a tensor are ever padding.
-        if valid &- i < R.T.Lanes.scalarCount {
-          told = R.T.first(valid &- i, of: told)
-          update = R.T.first(valid &- i, of: update)
+      ravine_prefetch(p + (i &+ ahead))
+      ravine_prefetch(g + (i &+ gradientAhead))
+      state.prefetch(i &+ ahead)
+      let slots = state.line(i), next = i &+ line
+      repeat {
+        var s = slots.load(i)
+        let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
+        let new = rule.apply(old, gradient * factor, &s)
+        if sums != nil {
+          var told = gradient, update = old - new
+          // A branch, since only the last lanes of a tensor are ever padding.
+          if valid &- i < R.T.Lanes.scalarCount {
+            told = R.T.first(valid &- i, of: told)
+            update = R.T.first(valid &- i, of: update)
+          }
+          gradients.addSquares(R.T.self, told, at: i)
+          updates.addSquares(R.T.self, update, at: i)
         }
-        gradients.addSquares(R.T.self, told, at: i)
-        updates.addSquares(R.T.self, update, at: i)
-      }
-      storeLanes(new, out + i)
-      state.store(s, i)
-      i &+= R.T.Lanes.scalarCount
+        storeLanes(new, out + i)
+        slots.store(s, i)
+        i &+= R.T.Lanes.scalarCount
+      } while R.T.goesOn(i, next)
     }
     if let own = sums {
       own[0] = gradients.total
@@ -65,7 +66,7 @@ func measureGradient<T: Scalar>(
   var sizes = Sizes<T>()
   var i = 0
   while i < count {
-    if T.beginsLine(i) { ravine_prefetch(g + (i &+ ahead)) }
+    ravine_prefetch(g + (i &+ ahead))
     sizes.add(T.first(valid &- i, of: loadLanes(g + i)), at: i)
     i &+= T.Lanes.scalarCount
   }
@@ -80,13 +81,16 @@ func measure<R: MeasuringRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call
   let g = call.pointee.g.assumingMemoryBound(to: R.T.self)
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
-  let count = call.pointee.count, valid = call.pointee.valid
+  let count = call.pointee.count, valid = call.pointee.valid, line = R.T.line
   var sums = MeasureSums<R>()
   var i = 0
   while i < count {
-    let m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, state.load(i))
-    sums.add(m, valid: valid &- i, at: i)
-    i &+= R.T.Lanes.scalarCount
+    let slots = state.line(i), next = i &+ line
+    repeat {
+      let m = rule.measure(loadLanes(p + i), loadLanes(g + i) * factor, slots.load(i))
+      sums.add(m, valid: valid &- i, at: i)
+      i &+= R.T.Lanes.scalarCount
+    } while R.T.goesOn(i, next)
   }
   sums.store(call.pointee.sums)
 }
@@ -159,15 +163,19 @@ func follow<S: UpdateStage>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>) 
   let factor = S.T(call.pointee.factor)
   let state = Slots<S>(call)
   let count = call.pointee.count, ahead = call.pointee.ahead, valid = call.pointee.valid
+  let line = S.T.line
   var i = 0
   while i < count {
-    if S.T.beginsLine(i) { state.prefetch(i &+ ahead) }
-    var s = state.load(i)
-    let old: S.T.Lanes = loadLanes(p + i)
-    let new = stage.apply(old, loadLanes(out + i), loadLanes(g + i) * factor, &s)
-    storeLanes(new, out + i)
-    state.store(s, i)
-    i &+= S.T.Lanes.scalarCount
+    state.prefetch(i &+ ahead)
+    let slots = state.line(i), next = i &+ line
+    repeat {
+      var s = slots.load(i)
+      let old: S.T.Lanes = loadLanes(p + i)
+      let new = stage.apply(old, loadLanes(out + i), loadLanes(g + i) * factor, &s)
+      storeLanes(new, out + i)
+      slots.store(s, i)
+      i &+= S.T.Lanes.scalarCount
+    } while S.T.goesOn(i, next)
   }
   if let sums = call.pointee.sums { sums[1] = measureUpdate(S.T.self, p, out, count, valid) }
 }
@@ -211,9 +219,9 @@ func run<S: MeasuringUpdate>(_: S.Type, _ call: UnsafePointer<ravine_rule_call>?
 
 /// The state of a rule or a stage as it lies in memory: an array for each slot.
 struct Slots<R: Remembering> {
-  let arrays: InlineArray<8, UnsafeMutableRawPointer?>
-  /// All ones for an array, zero for the one dummy group of a slot that the recipe does not need.
-  let masks: InlineArray<8, Int>
+  private var arrays: InlineArray<8, UnsafeMutableRawPointer?>
+  /// All ones for an array, zero for the one dummy line of a slot that the recipe does not need.
+  private var masks: InlineArray<8, Int>
 
   @inline(__always)
   init(_ call: UnsafePointer<ravine_rule_call>) {
@@ -228,8 +236,23 @@ struct Slots<R: Remembering> {
   static var count: Int { MemoryLayout<R.State>.size / lane }
 
   @inline(__always)
-  func at(_ k: Int, _ i: Int) -> UnsafeMutablePointer<R.T> {
+  private func at(_ k: Int, _ i: Int) -> UnsafeMutablePointer<R.T> {
     arrays[k].unsafelyUnwrapped.assumingMemoryBound(to: R.T.self) + (i & masks[k])
+  }
+
+  /// To load and store elements of the line that begins at i: masks once for all groups of it.
+  @inline(__always)
+  func line(_ i: Int) -> Slots {
+    #if BASELINE
+    var out = self
+    for k in 0..<Self.count {
+      out.arrays[k] = UnsafeMutableRawPointer(at(k, i) - i)
+      out.masks[k] = -1
+    }
+    return out
+    #else
+    return self
+    #endif
   }
 
   @inline(__always)

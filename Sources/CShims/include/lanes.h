@@ -66,11 +66,19 @@ RAVINE_LANES ravine_i64 ravine_first_wide(intptr_t valid) {
   return (ravine_i64)(lane < (int32_t)valid);
 #endif
 }
+/* Whether nothing is to be masked. That is seldom asked where AVX makes masks for nothing. */
+#ifdef __AVX2__
+#define RAVINE_ALL(valid, width) 0
+#else
+#define RAVINE_ALL(valid, width) __builtin_expect((valid) >= (width), 1)
+#endif
 /* The first `valid` lanes; 0 in place of the rest. */
 RAVINE_LANES ravine_f32 ravine_first_f32(ravine_f32 x, intptr_t valid) {
+  if (RAVINE_ALL(valid, RAVINE_WIDTH)) return x;
   return (ravine_f32)((ravine_i32)x & ravine_first_lanes(valid));
 }
 RAVINE_LANES ravine_f64 ravine_first_f64(ravine_f64 x, intptr_t valid) {
+  if (RAVINE_ALL(valid, RAVINE_WIDTH / 2)) return x;
   return (ravine_f64)((ravine_i64)x & ravine_first_wide(valid));
 }
 /* The first `valid` lanes of x, and the rest of y. */
@@ -223,4 +231,9 @@ RAVINE_LANES ravine_u32 ravine_larger(ravine_u32 a, ravine_f32 x) {
   return a > b ? a : b;
 }
 
+/* x, of which the compiler knows nothing: it does not unroll a loop of that many rounds. */
+RAVINE_LANES intptr_t ravine_unknown(intptr_t x) {
+  __asm__("" : "+r"(x));
+  return x;
+}
 RAVINE_LANES void ravine_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }

@@ -9,17 +9,20 @@ func direct<R: MatrixRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let g = call.pointee.g.assumingMemoryBound(to: R.T.self)
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
-  let count = call.pointee.count, valid = call.pointee.valid
+  let count = call.pointee.count, valid = call.pointee.valid, line = R.T.line
   let sums = call.pointee.sums
   var gradients = LaneSums()
   var i = 0
   while i < count {
-    var s = state.load(i)
-    let gradient: R.T.Lanes = loadLanes(g + i)
-    if sums != nil { gradients.addSquares(R.T.self, gradient, valid: valid &- i, at: i) }
-    storeLanes(rule.direction(gradient * factor, &s), out + i)
-    state.store(s, i)
-    i &+= R.T.Lanes.scalarCount
+    let slots = state.line(i), next = i &+ line
+    repeat {
+      var s = slots.load(i)
+      let gradient: R.T.Lanes = loadLanes(g + i)
+      if sums != nil { gradients.addSquares(R.T.self, gradient, valid: valid &- i, at: i) }
+      storeLanes(rule.direction(gradient * factor, &s), out + i)
+      slots.store(s, i)
+      i &+= R.T.Lanes.scalarCount
+    } while R.T.goesOn(i, next)
   }
   if let sums { sums[0] = gradients.total }
 }
