@@ -47,6 +47,15 @@ CHECK_UNUSED static rvn_status add(rvn_optimizer *opt, const char *name, float *
   return add_typed(opt, name, data, grad, n, RVN_F32, 0);
 }
 
+/* How many elements a state slot has; its shape goes to shape, which has room for 8. */
+CHECK_UNUSED static size_t slot_count(const rvn_optimizer *opt, size_t i, const char *slot,
+                                      int64_t *shape, size_t rank) {
+  size_t n = 1, k;
+  if (!CHECK_OK(rvn_optimizer_slot_shape(opt, i, slot, shape, rank))) return 0;
+  for (k = 0; k < rank; k++) n *= (size_t)shape[k];
+  return n;
+}
+
 CHECK_UNUSED static rvn_entry entry_at(size_t i) {
   rvn_entry e;
   memset(&e, 0, sizeof e);

@@ -19,8 +19,9 @@ CHECK_UNUSED static size_t count(int i) {
   return n;
 }
 
-CHECK_UNUSED static rvn_status add_matrix(rvn_optimizer *opt, const char *name, void *data, const void *grad,
-                             int32_t type, int32_t rank, const int64_t *shape) {
+CHECK_UNUSED static rvn_status add_matrix(rvn_optimizer *opt, const char *name, void *data,
+                                          const void *grad, int32_t type, int32_t rank,
+                                          const int64_t *shape) {
   rvn_tensor t;
   memset(&t, 0, sizeof t);
   t.struct_size = sizeof t;
@@ -93,10 +94,10 @@ CHECK_UNUSED static void backward(void *user, size_t n, rvn_body body, void *con
 }
 
 /* Any number of threads, with a report or without, on the library's threads or the host's. */
-CHECK_UNUSED static void threads_and_reports(const char *const *recipes, size_t count_of_them) {
+CHECK_UNUSED static void threads_and_reports(const char *const *recipes, size_t recipe_count) {
   size_t k;
   int way;
-  for (k = 0; k < count_of_them; k++) {
+  for (k = 0; k < recipe_count; k++) {
     rvn_step_report r0 = blank(), r;
     for (way = 0; way < 5; way++) {
       rvn_options o = threads_of(way == 4 ? 3 : way + 1);
@@ -117,12 +118,12 @@ CHECK_UNUSED static void threads_and_reports(const char *const *recipes, size_t 
 }
 
 /* Saved and loaded after any number of steps, with another number of threads. */
-CHECK_UNUSED static void save_and_load(const char *const *recipes, size_t count_of_them) {
+CHECK_UNUSED static void save_and_load(const char *const *recipes, size_t recipe_count) {
   char path[] = "/tmp/ravine-matrices-XXXXXX";
   size_t k;
   int i, at, file = mkstemp(path);
   CHECK(file >= 0);
-  for (k = 0; k < count_of_them; k++) {
+  for (k = 0; k < recipe_count; k++) {
     rvn_options o = threads_of(1), two = threads_of(2);
     rvn_optimizer *opt = open_with(recipes[k], &o);
     NOTE("save and load: %s", recipes[k]);

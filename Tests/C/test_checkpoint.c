@@ -16,6 +16,8 @@ static model start, grads[STEPS], now, wanted;
 static char path[64], text[8192];
 static size_t needed;
 
+static uint8_t rank_of(int i) { return i == 0 ? 3 : i == 5 ? 0 : 1; }
+
 static rvn_optimizer *open_model(const char *recipe, model *m) {
   rvn_optimizer *opt = create(recipe);
   int i;
@@ -24,7 +26,7 @@ static rvn_optimizer *open_model(const char *recipe, model *m) {
     rvn_tensor t;
     memset(&t, 0, sizeof t);
     t.struct_size = sizeof t, t.name = names[i], t.data = m->data[i], t.dtype = types[i];
-    t.rank = i == 0 ? 3 : i == 5 ? 0 : 1, t.shape = i == 0 ? matrix : i == 5 ? NULL : &counts[i];
+    t.rank = rank_of(i), t.shape = i == 0 ? matrix : i == 5 ? NULL : &counts[i];
     CHECK_OK(rvn_optimizer_add(opt, &t, NULL));
   }
   return opt;
@@ -65,8 +67,11 @@ static void all_state(rvn_optimizer *opt, double out[TENSORS][9][N]) {
     int k = 1;
     CHECK_OK(rvn_optimizer_read(opt, (size_t)i, "step", RVN_F64, out[i][0], 1));
     CHECK_OK(rvn_optimizer_slots(opt, (size_t)i, slots, sizeof slots, NULL));
-    for (name = strtok(slots, ","); name; name = strtok(NULL, ","), k++)
-      CHECK_OK(rvn_optimizer_read(opt, (size_t)i, name, RVN_F64, out[i][k], (size_t)counts[i]));
+    for (name = strtok(slots, ","); name; name = strtok(NULL, ","), k++) {
+      int64_t shape[8];
+      size_t n = slot_count(opt, (size_t)i, name, shape, rank_of(i));
+      CHECK_OK(rvn_optimizer_read(opt, (size_t)i, name, RVN_F64, out[i][k], n));
+    }
   }
 }
 

@@ -26,13 +26,6 @@ static const char *const recipes[] = {
     "adafactor(0.1, scale_parameter=false) | lookahead(2) | master; w1, w4: lamb(0.01); w3: frozen; w0: muon(0.02)"};
 enum { RECIPES = sizeof recipes / sizeof *recipes };
 
-static size_t length(const rvn_optimizer *opt, size_t i, const char *slot, int64_t *shape, size_t rank) {
-  size_t n = 1, k;
-  if (!CHECK_OK(rvn_optimizer_slot_shape(opt, i, slot, shape, rank))) return 0;
-  for (k = 0; k < rank; k++) n *= (size_t)shape[k];
-  return n;
-}
-
 /* ---- state ---- */
 
 /* Which arrays there are, how large, and what they hold after one step: the means of g^2. */
@@ -45,23 +38,23 @@ static void means(void) {
   if (!opt) return;
   CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
   for (i = 0; i < TENSORS; i++) {
-    int64_t shape[4] = {0};
+    int64_t shape[8] = {0};
     static double r[6000], c[6000], v[6000];
     size_t rank = (size_t)ranks[i], n = count(i), rows, columns, k;
     NOTE("means of w%d", i);
     CHECK_OK(rvn_optimizer_slots(opt, (size_t)i, names, sizeof names, NULL));
     CHECK(strcmp(names, rank < 2 ? "v" : "r,c") == 0);
-    CHECK(length(opt, (size_t)i, "step", shape, rank) == 1);
+    CHECK(slot_count(opt, (size_t)i, "step", shape, rank) == 1);
     if (rank < 2) {
-      CHECK(length(opt, (size_t)i, "v", shape, rank) == n);
+      CHECK(slot_count(opt, (size_t)i, "v", shape, rank) == n);
       CHECK_OK(rvn_optimizer_read(opt, (size_t)i, "v", RVN_F64, v, n));
       for (k = 0; k < n && types[i] == RVN_F32; k++)
         CHECK(v[k] == grads.f32[i][k] * grads.f32[i][k]);
       continue;
     }
-    rows = length(opt, (size_t)i, "r", shape, rank);
+    rows = slot_count(opt, (size_t)i, "r", shape, rank);
     CHECK(shape[rank - 1] == 1 && shape[rank - 2] == shapes[i][rank - 2] && shape[0] == shapes[i][0]);
-    columns = length(opt, (size_t)i, "c", shape, rank);
+    columns = slot_count(opt, (size_t)i, "c", shape, rank);
     CHECK(shape[rank - 2] == 1 && shape[rank - 1] == shapes[i][rank - 1]);
     CHECK(rows == n / (size_t)shapes[i][rank - 1] && columns == n / (size_t)shapes[i][rank - 2]);
     CHECK_OK(rvn_optimizer_read(opt, (size_t)i, "r", RVN_F64, r, rows));
