@@ -61,7 +61,7 @@ typedef int32_t rvn_status;
 #define RVN_ERR_NEEDS (-12)       /* something the recipe needs was not given */
 #define RVN_ERR_CALLBACK (-13)    /* a callback of the host failed */
 #define RVN_ERR_CANCELLED (-14)   /* a callback of the host asked to stop */
-#define RVN_ERR_UNSUPPORTED (-15) /* this build or this machine cannot do it */
+#define RVN_ERR_UNSUPPORTED (-15) /* this build, machine or kind of handle cannot do it */
 
 /* The sentence for this thread's last failing call: what was wrong, where, and how to mend it.
  * At most 1,023 bytes. Never NULL; "" if nothing failed yet. Valid until the next failing call on
@@ -145,6 +145,14 @@ rvn_status rvn_optimizer_add(rvn_optimizer *opt, const rvn_tensor *tensor, size_
  * a tensor stays in the recipe, and holds for tensors added later.
  * Errors: ARGUMENT (no such index, or removed already), STATE (a step is open). */
 rvn_status rvn_optimizer_remove(rvn_optimizer *opt, size_t index);
+
+/* Which elements of tensor index a rank of a sharded optimizer steps (see rvn_options.world): count of
+ * them, from the first on, in row-major order. The ranges of ranks 0, 1, 2... follow one another, begin
+ * at multiples of 1,024 and together are the whole tensor; one may be empty. They depend on the tensors
+ * added before, and never change. An optimizer that is not sharded is rank 0 with everything. first and
+ * count may be NULL. Errors: ARGUMENT (no such index or rank). */
+rvn_status rvn_optimizer_shard(const rvn_optimizer *opt, size_t index, int32_t rank, size_t *first,
+                               size_t *count);
 
 /* What a step may be given. */
 typedef struct rvn_step_input {
@@ -515,6 +523,20 @@ typedef struct rvn_load_options {
 rvn_status rvn_optimizer_load_with(rvn_optimizer *opt, const char *path,
                                    const rvn_load_options *options, char *report, size_t cap,
                                    size_t *needed);
+
+/* A sharded optimizer (see rvn_options.world) saves a file for each rank, to a path of its own: the
+ * rank's elements of each tensor, as one dimension, and the counters, which all have. In the metadata
+ * "begin/<name>" is the first of them, "shape/<name>" the shape of the whole tensor, and "rank" and
+ * "world" say whose file it is.
+ *
+ * Reads such a checkpoint into any number of ranks, also one that is not sharded: takes from count files
+ * of one save what this handle has. All files, in any order, are enough for any rank; its own is enough
+ * where the number of ranks and the tensors are the same; rvn_optimizer_load reads one file likewise,
+ * also what an optimizer that was not sharded saved. Files are read whole, and otherwise as by
+ * rvn_optimizer_load.
+ * Errors: ARGUMENT (NULL, count is not 1 to 65,536), those of rvn_optimizer_load; MISMATCH also: files of
+ * different saves, elements that no file has. */
+rvn_status rvn_optimizer_load_shards(rvn_optimizer *opt, const char *const *paths, size_t count);
 
 /* Copies state of tensor index out or in, converted from or to dtype (an RVN_ type): what is a
  * slot name of its rule or of a stage, such as "m", "v", "ema", or "step" for its own step counter (one element).
@@ -1386,6 +1408,10 @@ typedef int32_t (*rvn_product)(void *user, int32_t transpose_a, int32_t transpos
                                size_t n, size_t k, float alpha, const float *a, size_t lda,
                                const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
+/* values[i] becomes the sum of values[i] over all ranks, as MPI_Allreduce with MPI_SUM and MPI_IN_PLACE
+ * makes it. Returns 0, or anything else if it cannot; must return (no longjmp, no exception through it). */
+typedef int32_t (*rvn_all_sum)(void *user, double *values, size_t count);
+
 typedef struct rvn_options {
   size_t struct_size; /* = sizeof(rvn_options) */
   /* Memory. Both or neither. allocate returns NULL when there is none: then the call in progress
@@ -1411,6 +1437,31 @@ typedef struct rvn_options {
    * A product that fails leaves the handle poisoned, as above. */
   rvn_product product;
   void *product_user;
+  /* Sharding, of an optimizer (other handles take no notice): 1/world of each tensor is stepped by each
+   * of `world` handles, in other processes, on other machines or threads, and each keeps the state of
+   * its own elements only (ZeRO stage 1). 0 or 1: not sharded, and rank is 0.
+   *   - All ranks create from the same recipe, add the same tensors in the same order, and make the
+   *     same calls that change or step the handle, with gradients for the same tensors and all with a
+   *     report or all without.
+   *   - data, grad and rvn_step_input.grads are arrays of whole tensors as ever; a rank reads and
+   *     writes its own elements alone, which rvn_optimizer_shard tells. So: reduce-scatter of the
+   *     gradients, step, all-gather of the parameters.
+   *   - Given the same gradients, parameters after n steps and reports are the same bytes for any
+   *     number of ranks: what is measured is added up over ranks by all_sum, in a vector with one
+   *     number (rules and stages that measure each tensor: four) for each 1,024 elements of all
+   *     tensors, 0 for those of other ranks, and then in the order of the elements.
+   *   - all_sum runs on the thread that called the library: once for each phase that measures
+   *     (rvn_optimizer_plan lists them), once for a report, once more where a report counts elements
+   *     that are not finite; never for a plain step without a report. Where it fails, the step is
+   *     CALLBACK; for a report the parameters are written by then, and the handle is poisoned, as
+   *     above. A rank whose own call fails before that does not come to it: the others wait.
+   *   - read and write of state, and save, are about the rank's own elements (count is that of the
+   *     shard); rvn_optimizer_load_shards loads what other numbers of ranks saved.
+   *   - UNSUPPORTED, since they need whole tensors: at prepare, muon, clip_unit and centralize; steps
+   *     of a tensor, of rows or in parts; a range test; an attached monitor. */
+  int32_t rank, world;
+  rvn_all_sum all_sum;
+  void *all_sum_user;
 } rvn_options;
 
 /* As rvn_optimizer_create, with options (NULL: none), which are copied. */

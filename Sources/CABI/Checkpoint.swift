@@ -32,9 +32,36 @@ public func rvn_optimizer_load_with(
       try check(o.reserved, "rvn_load_options.reserved")
       how = LoadOptions(partial: o.partial != 0, params: o.params != 0, state: o.state != 0)
     }
-    try optimizer.load(path, how) { (differences) throws(RavineError) in
-      try deliver(differences, report, cap, needed, cutting: true)
+    try load(optimizer, [path], how, report, cap, needed)
+  }
+}
+
+@_cdecl("rvn_optimizer_load_shards") @implementation
+public func rvn_optimizer_load_shards(
+  _ opt: OpaquePointer?, _ paths: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    guard let paths else { throw null("paths") }
+    guard count > 0, count <= 65_536 else {
+      throw RavineError(
+        RVN_ERR_ARGUMENT, "count is \(UInt(bitPattern: count)); 1 to 65536 files are allowed")
     }
+    var list: [UnsafePointer<CChar>] = []
+    for k in 0..<count {
+      guard let path = paths[k] else { throw null("an entry of paths") }
+      list.append(path)
+    }
+    try load(optimizer, list, LoadOptions(), nil, 0, nil)
+  }
+}
+
+@inline(never)
+private func load(
+  _ optimizer: Optimizer, _ paths: [UnsafePointer<CChar>], _ how: LoadOptions,
+  _ report: UnsafeMutablePointer<CChar>?, _ cap: Int, _ needed: UnsafeMutablePointer<Int>?
+) throws(RavineError) {
+  try optimizer.load(paths, how) { (differences) throws(RavineError) in
+    try deliver(differences, report, cap, needed, cutting: true)
   }
 }
 

@@ -62,7 +62,28 @@ func read(_ options: UnsafePointer<rvn_options>) throws(RavineError) -> Options 
   native.threads = o.threads < 0 ? nil : Int(o.threads)
   native.product = o.product
   native.productUser = o.product_user
+  try readRanks(o, &native)
   return native
+}
+
+/// Which of how many handles that share the work one is.
+private func readRanks(_ o: rvn_options, _ native: inout Options) throws(RavineError) {
+  let world = max(1, o.world)
+  guard o.world >= 0, o.rank >= 0, o.rank < world else {
+    throw RavineError(
+      RVN_ERR_ARGUMENT,
+      "rvn_options.rank is \(o.rank) and world is \(o.world); 0 <= rank < world is needed, or 0 for both"
+    )
+  }
+  guard world == 1 || o.all_sum != nil else {
+    throw RavineError(
+      RVN_ERR_ARGUMENT,
+      "rvn_options.all_sum is NULL, but world is \(world): ranks add up what they measure")
+  }
+  native.rank = Int(o.rank)
+  native.world = Int(world)
+  native.allSum = o.all_sum
+  native.allSumUser = o.all_sum_user
 }
 
 @_cdecl("rvn_optimizer_add") @implementation
@@ -91,6 +112,18 @@ func read(_ t: rvn_tensor) throws(RavineError) -> TensorDescription {
 @_cdecl("rvn_optimizer_remove") @implementation
 public func rvn_optimizer_remove(_ opt: OpaquePointer?, _ index: Int) -> rvn_status {
   with(opt) { (optimizer) throws(RavineError) in try optimizer.remove(index) }
+}
+
+@_cdecl("rvn_optimizer_shard") @implementation
+public func rvn_optimizer_shard(
+  _ opt: OpaquePointer?, _ index: Int, _ rank: Int32, _ first: UnsafeMutablePointer<Int>?,
+  _ count: UnsafeMutablePointer<Int>?
+) -> rvn_status {
+  with(opt) { (optimizer) throws(RavineError) in
+    let shard = try optimizer.shard(index, rank)
+    first?.pointee = shard.lowerBound
+    count?.pointee = shard.count
+  }
 }
 
 @_cdecl("rvn_optimizer_step") @implementation

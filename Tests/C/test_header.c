@@ -308,7 +308,7 @@ static void structs(void) {
   AT(rvn_host_rule, user, 64);
   AT(rvn_host_rule, follows, 72);
   AT(rvn_host_rule, reserved, 76);
-  SIZE(rvn_options, 72);
+  SIZE(rvn_options, 96);
   AT(rvn_options, struct_size, 0);
   AT(rvn_options, allocate, 8);
   AT(rvn_options, deallocate, 16);
@@ -319,6 +319,10 @@ static void structs(void) {
   AT(rvn_options, reserved, 52);
   AT(rvn_options, product, 56);
   AT(rvn_options, product_user, 64);
+  AT(rvn_options, rank, 72);
+  AT(rvn_options, world, 76);
+  AT(rvn_options, all_sum, 80);
+  AT(rvn_options, all_sum_user, 88);
 }
 
 static void numbers(void) {
@@ -374,6 +378,8 @@ static void functions(void) {
   rvn_status (*add)(rvn_optimizer *, const rvn_tensor *, size_t *) = rvn_optimizer_add;
   rvn_status (*step)(rvn_optimizer *, const rvn_step_input *, rvn_step_report *) =
       rvn_optimizer_step;
+  rvn_status (*shard)(const rvn_optimizer *, size_t, int32_t, size_t *, size_t *) =
+      rvn_optimizer_shard;
   void (*destroy)(rvn_optimizer *) = rvn_optimizer_destroy;
   rvn_status (*get)(rvn_optimizer *, const char *, double *) = rvn_optimizer_get;
   rvn_status (*set)(rvn_optimizer *, const char *, double) = rvn_optimizer_set;
@@ -391,6 +397,8 @@ static void functions(void) {
   rvn_status (*load)(rvn_optimizer *, const char *) = rvn_optimizer_load;
   rvn_status (*load_with)(rvn_optimizer *, const char *, const rvn_load_options *, char *, size_t,
                           size_t *) = rvn_optimizer_load_with;
+  rvn_status (*load_shards)(rvn_optimizer *, const char *const *, size_t) =
+      rvn_optimizer_load_shards;
   rvn_status (*read)(const rvn_optimizer *, size_t, const char *, int32_t, void *, size_t) =
       rvn_optimizer_read;
   rvn_status (*write)(rvn_optimizer *, size_t, const char *, int32_t, const void *, size_t) =
@@ -478,6 +486,7 @@ static void functions(void) {
   CHECK(create && create_with && add && step && destroy && get && set && change && recipe);
   CHECK(prepare && plan && bind && save && load && load_with && read && write && slots && slot_shape);
   CHECK(metric && react && range && !one && probe && curve);
+  CHECK(shard && load_shards);
   CHECK(sampler && size && next && batch && tell && seek && drop);
   CHECK(check && norms && gradients && hessian && edge && slice && activations && gates);
   CHECK(init && init_with);

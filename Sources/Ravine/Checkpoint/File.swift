@@ -20,6 +20,9 @@ final class CheckpointFile {
   var metadata: NameIndex
   private var values: Table<UnsafeBufferPointer<UInt8>>
   private(set) var data: UnsafeMutableRawPointer?
+  /// For each tensor of the handle which elements are here, and for each array its record; -1: none.
+  var shards = UnsafeMutablePointer<FileShard>(bitPattern: 64).unsafelyUnwrapped
+  var sources = UnsafeMutablePointer<Int>(bitPattern: 64).unsafelyUnwrapped
 
   static let headerLimit: UInt64 = 100_000_000
 
@@ -232,6 +235,16 @@ final class CheckpointFile {
   func value(_ key: Text) -> Text? {
     guard let i = metadata.find(key) else { return nil }
     return Text(Array(values[i]))
+  }
+
+  /// The first thing that another file of the same save has otherwise.
+  func difference(from other: CheckpointFile) -> Text? {
+    for i in 0..<metadata.count {
+      let key = metadata.text(i)
+      if key == "rank" || key.starts(with: "begin/") { continue }
+      if other.value(key) != value(key) { return key }
+    }
+    return nil
   }
 
   /// A counter in the metadata.

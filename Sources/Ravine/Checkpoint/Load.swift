@@ -15,25 +15,43 @@ public struct LoadOptions {
 }
 
 extension Optimizer {
-  /// Reads a checkpoint. Nothing of the handle changes before the whole file was read and checked.
-  /// `tell` gets what was missing, extra or different, a line each, also where that is an error.
+  /// Reads a checkpoint of one file.
   public func load(
     _ path: UnsafePointer<CChar>, _ how: LoadOptions,
     tell: (Document) throws(RavineError) -> Void = { (_) throws(RavineError) in }
   ) throws(RavineError) {
+    try load([path], how, tell: tell)
+  }
+
+  /// Reads a checkpoint, of one file or of several that ranks wrote. Nothing of the handle changes
+  /// before all was read and checked.
+  /// `tell` gets what was missing, extra or different, a line each, also where that is an error.
+  public func load(
+    _ paths: [UnsafePointer<CChar>], _ how: LoadOptions,
+    tell: (Document) throws(RavineError) -> Void
+  ) throws(RavineError) {
     try checkClosed()
+    var path = paths[0]
     do throws(RavineError) {
-      try preparing { () throws(RavineError) in try preparedLoad(path, how, tell) }
+      try preparing { () throws(RavineError) in
+        var files: [CheckpointFile] = []
+        for next in paths {
+          path = next
+          files.append(try read(next, with: files.first))
+        }
+        path = paths[0]
+        try preparedLoad(files, how, tell)
+      }
     } catch {
       if error.status != RVN_ERR_FORMAT { throw error }
       throw .format("'\(pathText(path))': \(error.message)")
     }
   }
 
-  private func preparedLoad(
-    _ path: UnsafePointer<CChar>, _ how: LoadOptions,
-    _ tell: (Document) throws(RavineError) -> Void
-  ) throws(RavineError) {
+  /// One file, of the same save as another.
+  private func read(_ path: UnsafePointer<CChar>, with other: CheckpointFile?) throws(RavineError)
+    -> CheckpointFile
+  {
     let file = try CheckpointFile.read(path, options.allocator)
     guard let format = file.value("format"), format == "ravine" else {
       throw .format("the file is a safetensors file, but not a checkpoint of Ravine")
@@ -43,10 +61,24 @@ extension Optimizer {
         "the checkpoint has version '\(file.value("version") ?? "?")'; this library reads version 1"
       )
     }
+    if let other, let key = file.difference(from: other) ?? other.difference(from: file) {
+      throw .mismatch(
+        "'\(pathText(path))' is not of the same save as the first file: '\(key)' is '\(file.value(key) ?? "")', there '\(other.value(key) ?? "")'"
+      )
+    }
+    return file
+  }
+
+  private func preparedLoad(
+    _ files: [CheckpointFile], _ how: LoadOptions,
+    _ tell: (Document) throws(RavineError) -> Void
+  ) throws(RavineError) {
+    let file = files[0]
     let counters = try counters(file)
     let moved = try file.counter("perturbed") ?? 0 > 0
     let items = try self.items(file.heap)
-    let sources = try file.heap.allocate(Int.self, items.table.count)
+    for file in files { try readShards(file, items.table.count) }
+    let taken = try file.heap.zeros(Bool.self, items.table.count)
     let report = Document(options.allocator)
     var first: Text?
     func note(_ difference: Text) throws(RavineError) {
@@ -65,34 +97,31 @@ extension Optimizer {
     }
     for i in 0..<items.table.count {
       let item = items.table[i]
-      if item.tensor < 0 {
-        let (source, difference) = try match(item, file)
-        sources[i] = how.state ? source : -1
-        if source < 0, how.state { try note(difference) }
-        continue
+      let difference = try match(i, item, files)
+      if item.tensor >= 0 {
+        if item.slot >= 0, foreign[item.tensor] { continue }
+        // A tensor's counter belongs to its state, and goes with it.
+        let stateless = try slotNames(item.tensor).isEmpty
+        if difference != nil, item.slot >= 0 || stateless {
+          counters.taken[item.tensor] = false
+        }
+        if difference == nil, counters.tensors[item.tensor] == .max {
+          throw .format("the checkpoint has no step count for '\(tensors[item.tensor].text)'")
+        }
       }
-      if item.slot >= 0, foreign[item.tensor] {
-        sources[i] = -1
-        if let k = file.keys.find(try key(item)) { file.records[k].used = true }
-        continue
-      }
-      let (source, difference) = try match(item, file)
-      sources[i] = wanted(item.slot < 0, how) ? source : -1
-      // A tensor's counter belongs to its state, and goes with it.
-      let stateless = try slotNames(item.tensor).isEmpty
-      if source < 0, item.slot >= 0 || stateless {
-        counters.taken[item.tensor] = false
-      }
-      if source >= 0, counters.tensors[item.tensor] == .max {
-        throw .format("the checkpoint has no step count for '\(tensors[item.tensor].text)'")
-      }
-      if source < 0, wanted(item.slot < 0, how) { try note(difference) }
+      guard wanted(item.tensor >= 0 && item.slot < 0, how) else { continue }
+      taken[i] = difference == nil
+      if let difference { try note(difference) }
     }
-    for i in 0..<file.records.count where !file.records[i].used {
-      let name = file.name(i)
-      let state =
-        name.starts(with: "state/") || name.starts(with: "number/")
-      if wanted(!state, how) { try note("extra \(name)") }
+    for file in files {
+      let before = report.count
+      for i in 0..<file.records.count where !file.records[i].used {
+        let name = file.name(i)
+        let state =
+          name.starts(with: "state/") || name.starts(with: "number/")
+        if wanted(!state, how) { try note("extra \(name)") }
+      }
+      if report.count > before { break }
     }
     let reactions =
       try how.state
@@ -104,11 +133,8 @@ extension Optimizer {
     }
     try checkMemory()
     try restore()
-    for i in 0..<items.table.count where sources[i] >= 0 {
-      let item = items.table[i]
-      if item.bytes > 0, let memory = item.memory {
-        memcpy(memory, file.data.unsafelyUnwrapped + file.records[sources[i]].begin, item.bytes)
-      }
+    for i in 0..<items.table.count where taken[i] {
+      for file in files { copy(i, items.table[i], file) }
     }
     // A file from between two calls goes on there if all of it was taken.
     perturbed = moved && plan?.perturber != nil && how.params && how.state && first == nil
@@ -160,36 +186,6 @@ extension Optimizer {
         (tensors[i].t, tensors[i].curved) = (counters.tensors[i], counters.curved[i])
       }
     }
-  }
-
-  /// The record for an array of the handle: its number, or -1 and what is wrong.
-  private func match(_ item: Item, _ file: CheckpointFile) throws(RavineError) -> (Int, Text) {
-    let key = try key(item)
-    try checkMemory()
-    guard let i = file.keys.find(key) else { return (-1, "missing \(key)") }
-    file.records[i].used = true
-    let r = file.records[i]
-    let tensor = item.tensor < 0 ? nil : tensors[item.tensor]
-    let codes = item.type == ElementType.byte, rank = codes ? 1 : tensor?.rank ?? 0
-    var same = r.type == item.type && r.rank == rank
-    if codes {
-      same = same && r.length(0) == item.bytes
-    } else if let tensor {
-      let summed = summed(item)
-      for k in 0..<rank where same {
-        same = r.length(k) == (k == summed ? 1 : Int(tensor.shape[k]))
-      }
-    }
-    if same { return (i, Text()) }
-    let shape = withUnsafeBytes(of: r.shape) { bytes in
-      shapeText(
-        bytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Int64.self), r.rank)
-    }
-    let type = ElementType.name(r.type), own = ElementType.name(item.type)
-    return (
-      -1,
-      "different \(key): file \(type) \(shape), here \(own) \(lengths(of: item))"
-    )
   }
 
   private func wanted(_ parameters: Bool, _ how: LoadOptions) -> Bool {

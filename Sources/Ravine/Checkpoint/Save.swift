@@ -90,6 +90,7 @@ extension Optimizer {
   func lengths(of item: Item) -> Text {
     if item.type == ElementType.byte { return "[\(item.bytes)]" }
     if item.tensor < 0 { return "[]" }
+    if isSharded { return "[\(tensors[item.tensor].count)]" }
     return shapeText(
       tensors[item.tensor].shape, tensors[item.tensor].rank, summed: summed(item))
   }
@@ -123,10 +124,14 @@ extension Optimizer {
     try out.append(",\"step\":\"\(step)\",\"skips\":\"\(UInt64(skips))\"")
     if accumulated > 0 { try out.append(",\"accumulated\":\"\(accumulated)\"") }
     if perturbed { try out.append(",\"perturbed\":\"1\"") }
+    if isSharded {
+      try out.append(",\"rank\":\"\(options.rank)\",\"world\":\"\(options.world)\"")
+    }
     try saveReactions(out)
     for i in 0..<tensors.count where !tensors[i].removed {
       try out.append(",\(quoted("step/\(tensors[i].text)")):\"\(tensors[i].t)\"")
       try out.append(",\(quoted("rule/\(tensors[i].text)")):\"\(try ruleName(i))\"")
+      try saveShard(i, out)
       if tensors[i].accumulated > 0 {
         let key = quoted("accumulated/\(tensors[i].text)")
         try out.append(",\(key):\"\(tensors[i].accumulated)\"")

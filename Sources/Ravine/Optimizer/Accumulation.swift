@@ -65,7 +65,10 @@ extension Optimizer {
     let all = tensors.base.unsafelyUnwrapped
     for i in 0..<tensors.count where all[i].accumulated > 0 {
       let group = plan.groupWork[all[i].group]
-      let sum = all[i].slots.unsafelyUnwrapped[group.slots + plan.stageWork[k].slot]
+      // Without elements it has no array, but a gradient all the same: a shard may be empty.
+      let sum =
+        all[i].slots.unsafelyUnwrapped[group.slots + plan.stageWork[k].slot]
+        ?? UnsafeMutableRawPointer(bitPattern: 64)
       if all[i].grad == nil {
         all[i].grad = UnsafeRawPointer(sum)
         all[i].gradType = all[i].laneType

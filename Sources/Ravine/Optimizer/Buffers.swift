@@ -36,16 +36,20 @@ final class Buffers {
     throws(RavineError) -> Buffers
   {
     let heap = Heap(options.allocator)
-    var total = 0, elements = 0
+    var total = 0, elements = 0, blocks = 0
     for i in 0..<tensors.count {
       total += tensors[i].blocks
       elements += tensors[i].count
+      blocks += tensors[i].sums.count
     }
     let threads = min(options.threads(for: elements), max(1, total))
     let size = threads == 1 ? total : taskBlocks
     let tasks =
       plan.byColumns
       ? try chunks(tensors, heap) : try self.tasks(tensors, total, size, heap)
+    // One behind the other: what a phase measures is one array.
+    let chain = max(1, plan.columns) * blocks, rules = Int(RAVINE_MAX_MEASURES) * blocks
+    let sums = try heap.zeros(Double.self, chain + rules + 2 * blocks)
     let scratch = plan.settles || plan.packs ? Scratch.settlingSize : Scratch.size
     let work = try heap.allocate(Work.self, 1)
     work.initialize(
@@ -55,10 +59,9 @@ final class Buffers {
         groups: plan.groupWork, stages: plan.stageWork, tasks: tasks.start,
         taskCount: tasks.count, stageCount: 0, before: 0, prepared: 0,
         scaleRow: try Catalog.shared().stages.count,
-        blocks: total, chainSums: try heap.zeros(Double.self, max(1, plan.columns) * total),
-        units: try units(plan, tensors, heap), factors: try factors(plan, tensors, heap),
-        ruleSums: try heap.zeros(Double.self, RAVINE_MAX_MEASURES * total),
-        reportSums: try heap.zeros(Double.self, 2 * total),
+        blocks: blocks, chainSums: sums, units: try units(plan, tensors, heap),
+        factors: try factors(plan, tensors, heap), ruleSums: sums + chain,
+        reportSums: sums + chain + rules,
         scratch: try heap.zeros(UInt8.self, threads * scratch), scratchSize: scratch,
         phase: plan.phases[0],
         reporting: false, transforming: false, failure: try heap.zeros(HostFailure.self, 1),

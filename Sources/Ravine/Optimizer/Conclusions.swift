@@ -71,8 +71,7 @@ extension Optimizer {
     var total = 0.0
     let all = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
-      let own = sums + all[i].firstBlock
-      for b in 0..<all[i].blocks { total = maximum ? max(total, own[b]) : total + own[b] }
+      for b in all[i].sums { total = maximum ? max(total, sums[b]) : total + sums[b] }
     }
     return total
   }
@@ -82,7 +81,7 @@ extension Optimizer {
     for row in 0..<plan.catalog.rules.count where plan.measures(row) {
       let entry = plan.catalog.rules[row]
       if let shared = entry.shared { settleShared(row, shared, plan, buffers, scalars) }
-      for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
+      for i in 0..<buffers.work.pointee.tensorCount where all[i].hasGradients {
         guard plan.groupWork[all[i].group].rule == row else { continue }
         entry.settle[all[i].wide](
           all[i].ownConstants.unsafelyUnwrapped,
@@ -98,14 +97,14 @@ extension Optimizer {
   ) {
     var total: InlineArray<4, Double> = [0, 0, 0, 0], hyper: UnsafeMutablePointer<Double>?
     let all = buffers.work.pointee.tensors
-    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].hasGradients {
       let group = plan.groupWork[all[i].group]
       guard group.rule == row else { continue }
       if hyper == nil { hyper = group.hyper }
       // Block by block, so that it does not matter where tensors are cut.
       let width = Int(RAVINE_MAX_MEASURES)
-      let sums = buffers.work.pointee.ruleSums(all[i], 0)
-      for b in 0..<all[i].blocks {
+      let sums = buffers.work.pointee.ruleSums(all[i])
+      for b in 0..<all[i].sums.count {
         for k in 0..<width { total[k] += sums[b * width + k] }
       }
     }
@@ -123,7 +122,7 @@ extension Optimizer {
     var enough = true
     let place = (1 + phase.stage - plan.before) * RAVINE_MAX_CONSTANTS
     let entry = plan.catalog.stage(plan.stageWork[phase.stage].row)
-    for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil && all[i].blocks > 0 {
+    for i in 0..<buffers.work.pointee.tensorCount where all[i].hasGradients {
       guard buffers.steps(i, asMatrix: plan.groupWork[all[i].group].matrix) else { continue }
       let sums = tensorSums(all[i], buffers)
       if !entry.settle[all[i].wide](all[i].ownConstants.unsafelyUnwrapped + place, sums) {
@@ -136,8 +135,9 @@ extension Optimizer {
   /// What was measured of a tensor, block by block, added up in the place of its first block.
   func tensorSums(_ tensor: Tensor, _ buffers: Buffers) -> UnsafePointer<Double> {
     let width = Int(RAVINE_MAX_MEASURES)
-    let sums = buffers.work.pointee.ruleSums(tensor, 0)
-    for b in 1..<max(1, tensor.blocks) {
+    let sums = buffers.work.pointee.ruleSums(tensor)
+    for k in 0..<width { sums[k] += 0 }  // -0 becomes 0, as it does where ranks are added up
+    for b in 1..<max(1, tensor.sums.count) {
       for k in 0..<width { sums[k] += sums[b * width + k] }
     }
     return UnsafePointer(sums)

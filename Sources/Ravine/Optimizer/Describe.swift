@@ -17,6 +17,11 @@ extension Optimizer {
         "every first call: \(name) over all tensors moves the parameters, and nothing steps\n")
     }
     try describeReactions(out)
+    if isSharded {
+      try out.append(
+        "rank \(options.rank) of \(options.world): elements, bytes and state are those of its shards\n"
+      )
+    }
     var parameters = 0, bytes = 0
     for i in 0..<tensors.count where !tensors[i].removed {
       let state = try describeState(i, plan)
@@ -81,6 +86,7 @@ extension Optimizer {
     let t = tensors[i], group = plan.groups[plan.groupOf[i]]
     var line: Text = "\(t.text) \(ElementType.name(t.type))\(shapeText(t.shape, t.rank))"
     if t.givenType != t.type { line.append(" gradient \(ElementType.name(t.givenType))") }
+    if isSharded { line.append(" from \(t.begin), \(t.count) elements") }
     if group.resolved.frozen { return "\(line): frozen\n" }
     line.append(": \(try print(group.resolved.rule))")
     for (c, k) in group.clauses.enumerated() {

@@ -12,6 +12,8 @@ public final class Optimizer {
   var tensors: Table<Tensor>
   var names: NameIndex
   var elements = 0
+  /// The first rank that has a block more of the next tensor.
+  var turn = 0
   /// Tensors that were not removed.
   var live = 0
   static let mostElements = Int.max / 128
@@ -77,10 +79,11 @@ public final class Optimizer {
     try checkClosed()
     try checkFixed()
     try checkUnmoved()
-    let tensor = try description.checked(heap)
+    var tensor = try description.checked(heap)
+    share(&tensor)
     do throws(RavineError) {
       // So that sums over all tensors cannot overflow.
-      guard tensor.count <= Optimizer.mostElements - elements else {
+      guard tensor.fullCount <= Optimizer.mostElements - elements else {
         throw RavineError(
           RVN_ERR_SHAPE, "tensor '\(tensor.text)': more elements in all than memory can hold")
       }
@@ -96,7 +99,8 @@ public final class Optimizer {
     }
     try names.insert(tensor.name, tensor.nameCount)
     try tensors.append(tensor)
-    elements += tensor.count
+    elements += tensor.fullCount
+    turn = tensor.nextTurn(options)
     live += 1
     stale = plan != nil
     return tensors.count - 1
@@ -106,8 +110,9 @@ public final class Optimizer {
     throws(RavineError)
   {
     let tensor = try self.tensor(index)
-    if data != tensor.data { try checkUnmoved() }
-    guard data != nil || tensor.count == 0 else {
+    let own = data.map { $0 + tensor.begin * (ElementType.size(tensor.type) ?? 0) }
+    if own != tensor.data { try checkUnmoved() }
+    guard data != nil || tensor.fullCount == 0 else {
       throw .argument("tensor '\(tensor.text)': data is NULL")
     }
     guard ElementType.aligned(data, tensor.type) else {
@@ -116,7 +121,7 @@ public final class Optimizer {
     guard ElementType.aligned(grad, tensor.givenType) else {
       throw .argument("tensor '\(tensor.text)': grad is not aligned to its elements")
     }
-    tensors[index].data = data
+    tensors[index].data = own
     tensors[index].bound = grad
   }
 

@@ -1,7 +1,7 @@
 import CRavine
 import CShims
 
-/// What a host may bring: memory, threads, and products of matrices.
+/// What a host may bring: memory, threads, products of matrices, and other ranks.
 public struct Options {
   public var allocator = ravine_allocator()
   public var parallelFor: rvn_parallel_for?
@@ -10,6 +10,11 @@ public struct Options {
   public var threads: Int?
   public var product: rvn_product?
   public var productUser: UnsafeMutableRawPointer?
+  /// Which of how many handles that share the work it is.
+  public var rank = 0
+  public var world = 1
+  public var allSum: rvn_all_sum?
+  public var allSumUser: UnsafeMutableRawPointer?
 
   public init() {}
 }

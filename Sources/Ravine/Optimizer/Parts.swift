@@ -117,6 +117,7 @@ extension Optimizer {
 
   /// What is accumulated, or moved, belongs to all tensors of a call.
   func checkAlone(_ plan: Plan) throws(RavineError) {
+    if isSharded { throw needsWhole("a step of a part") }
     guard let k = plan.accumulator ?? plan.perturber else { return }
     let does: Text =
       plan.accumulator == nil

@@ -14,7 +14,8 @@ extension Optimizer {
     var squares = 0.0
     let all = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
-      for b in 0..<all[i].blocks { squares += buffers.work.pointee.ruleSums(all[i], b)[0] }
+      let sums = buffers.work.pointee.ruleSums(all[i])
+      for b in 0..<all[i].sums.count { squares += sums[b * Int(RAVINE_MAX_MEASURES)] }
     }
     makeConstants(ofPerturber: k, plan, squares: squares)
     try run(Phase(kind: .perturb, number: 0, stage: k), buffers)

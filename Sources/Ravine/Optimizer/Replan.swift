@@ -61,8 +61,7 @@ extension Optimizer {
   /// The plan that holds, or would hold after prepare.
   func currentPlan() throws(RavineError) -> Plan {
     if let plan, !stale { return plan }
-    return try Plan.make(
-      recipe, tensors, options.allocator, checked: plan == nil ? 0 : recipe.clauses.count)
+    return try makePlan(recipe, checked: plan == nil ? 0 : recipe.clauses.count)
   }
 
   /// What a range test is to put back must not be replaced.
@@ -75,7 +74,7 @@ extension Optimizer {
   /// Takes a recipe, whose first `checked` clauses need not match a tensor. State that fits it stays,
   /// other state begins anew; if memory for it fails, nothing has changed.
   func take(_ next: Recipe, checked: Int, _ reactions: [Reaction]) throws(RavineError) {
-    let new = try Plan.make(next, tensors, options.allocator, checked: checked)
+    let new = try makePlan(next, checked: checked)
     if let plan, !stale, try keepsAll(plan, new) {
       try checkMemory()
       adopt(new, next, reactions)
@@ -209,8 +208,8 @@ extension Optimizer {
         if type != SlotType.none, type != tensors[i].laneType { tensors[i].packed = true }
       }
       tensors[i].ownConstants = tables.constants + i * new.constantsSize
-      tensors[i].firstBlock = firstBlock
-      firstBlock += tensors[i].blocks
+      tensors[i].firstBlock = firstBlock + tensors[i].begin / RAVINE_BLOCK
+      firstBlock += tensors[i].sums.count
       at += group.slots.count
     }
     plan = new
@@ -240,7 +239,7 @@ extension Optimizer {
     releaseState(index) { _, _ in false }
     names.remove(index)
     heap.free(UnsafeMutableRawPointer(mutating: tensor.shape))
-    elements -= tensor.count
+    elements -= tensor.fullCount
     live -= 1
     tensors[index] = Tensor.removed
     stale = plan != nil

@@ -29,10 +29,9 @@ extension Optimizer {
     let sums = buffers.work.pointee.reportSums
     let all = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
-      let own = sums + 2 * all[i].firstBlock
-      for b in 0..<all[i].blocks {
-        gradient += own[2 * b]
-        update += own[2 * b + 1]
+      for b in all[i].sums {
+        gradient += sums[2 * b]
+        update += sums[2 * b + 1]
       }
     }
     report.updateNorm = update.squareRoot()
@@ -40,7 +39,12 @@ extension Optimizer {
       report.gradNorm = gradient.squareRoot()
     }
     if !gradient.isFinite, report.nonfinite == 0 {
-      report.nonfinite = try countNonfinite(buffers)
+      do throws(RavineError) {
+        report.nonfinite = try countNonfinite(buffers)
+      } catch {
+        poisoned = true  // the pass before this one wrote
+        throw error
+      }
     }
   }
 
@@ -51,8 +55,7 @@ extension Optimizer {
     var count = 0.0
     let all = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
-      let own = buffers.work.pointee.chainSums + all[i].firstBlock
-      for b in 0..<all[i].blocks { count += own[b] }
+      for b in all[i].sums { count += buffers.work.pointee.chainSums[b] }
     }
     return UInt64(count)
   }
@@ -67,15 +70,22 @@ extension Optimizer {
     let sums = buffers.work.pointee.chainSums + column * buffers.blocks
     let tensors = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where tensors[i].grad != nil {
-      for b in 0..<tensors[i].blocks where sums[tensors[i].firstBlock + b] > 0 {
-        let start = b * RAVINE_BLOCK
+      for b in tensors[i].sums where sums[b] > 0 {
+        let start = (b - tensors[i].firstBlock) * RAVINE_BLOCK
+        guard start >= 0, start < tensors[i].count else {
+          return RavineError(
+            RVN_ERR_NONFINITE,
+            "the \(what) of '\(tensors[i].text)' is not finite in the shard of another rank\(more)"
+          )
+        }
         for k in start..<min(start + RAVINE_BLOCK, tensors[i].count) {
           // As the arithmetic sees it: 1e300 is not finite in Float.
           let given = element(tensors[i].grad.unsafelyUnwrapped, tensors[i].gradType, k)
           let x = tensors[i].wide == 1 ? given : Double(Float(given))
           if x.isFinite { continue }
           return RavineError(
-            RVN_ERR_NONFINITE, "the \(what) of '\(tensors[i].text)' is \(x) at index \(k)\(more)")
+              RVN_ERR_NONFINITE,
+              "the \(what) of '\(tensors[i].text)' is \(x) at index \(tensors[i].begin + k)\(more)")
         }
       }
     }

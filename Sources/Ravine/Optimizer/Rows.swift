@@ -41,6 +41,7 @@ final class Rows {
     let heap = Heap(options.allocator)
     var whole = tensor, table = Table<Tensor>(heap)
     whole.count = elements
+    whole.fullCount = elements
     whole.firstBlock = 0
     try table.append(whole)
     let buffers = try Buffers.make(plan, table, options)
@@ -126,6 +127,7 @@ extension Optimizer {
     room.work.pointee.gradType = tensors[index].givenType
     own.pointee = tensors[index]
     own.pointee.count = found * length
+    own.pointee.fullCount = own.pointee.count
     own.pointee.firstBlock = 0
     own.pointee.grad = grads
     own.pointee.sum = nil

@@ -19,9 +19,13 @@ enum SlotType {
 
   /// All bytes of an array of a tensor.
   static func bytes(_ type: Int32, _ tensor: Tensor) -> Int {
+    bytes(type, count: tensor.count)
+  }
+
+  static func bytes(_ type: Int32, count: Int) -> Int {
     if type <= none { return 0 }
-    let groups = quantized(type) ? (tensor.count + RAVINE_QUANTIZED - 1) / RAVINE_QUANTIZED : 0
-    return tensor.padded * size(type) + 4 * groups
+    let groups = quantized(type) ? (count + RAVINE_QUANTIZED - 1) / RAVINE_QUANTIZED : 0
+    return ((count + 15) & ~15) * size(type) + 4 * groups
   }
 
   /// Whether there is an array, which has a name and is saved.

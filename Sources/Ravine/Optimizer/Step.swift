@@ -160,7 +160,9 @@ extension Optimizer {
       guard grad == nil || !all[i].removed else {
         throw .argument("grads[\(i)] is not NULL, but tensor \(i) was removed")
       }
-      all[i].grad = plan.groupWork[all[i].group].rule < 0 ? nil : grad
+      let size = ElementType.size(all[i].givenType) ?? 0
+      all[i].grad =
+        plan.groupWork[all[i].group].rule < 0 ? nil : grad.map { $0 + all[i].begin * size }
       all[i].gradType = all[i].givenType
       all[i].sum = nil
       all[i].origin = nil
@@ -200,6 +202,7 @@ extension Optimizer {
     work.pointee.next = 0
     work.pointee.finished = 0
     work.pointee.failure.pointee = HostFailure()
+    clearSums(buffers)
     let body: rvn_body = { context, worker in
       runWorker(context.unsafelyUnwrapped.assumingMemoryBound(to: Work.self), worker)
     }
@@ -219,5 +222,6 @@ extension Optimizer {
       if phase.kind.writes { poisoned = true }
       throw work.pointee.failure.pointee.error
     }
+    try addSums(buffers)
   }
 }

@@ -7,7 +7,13 @@ struct Tensor: BitwiseCopyable {
   var nameCount: Int
   var shape: UnsafePointer<Int64>
   var rank: Int
+  /// Elements that this handle steps: all, or its shard. What the engine does is about these.
   var count: Int
+  /// Elements of the whole tensor, and the first of them that is in the shard.
+  var fullCount: Int
+  var begin = 0
+  /// The first rank that has one of the blocks left over from even shards.
+  var turn = 0
   var type: Int32
   var givenType: Int32
   var data: UnsafeMutableRawPointer?
@@ -29,9 +35,9 @@ struct Tensor: BitwiseCopyable {
   // Set by prepare.
   var planned = false
   var group = 0
-  /// Number of this tensor's first block among all blocks.
+  /// Number of its first block among all blocks of all whole tensors.
   var firstBlock = 0
-  /// Its first block among those that random numbers are drawn for: not 0 for some rows.
+  /// Its first block among those that random numbers are drawn for: not 0 for some rows, or in a shard.
   var drawn = 0
   /// One array for each slot of the rule; nil where the recipe does not need it.
   var slots: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
@@ -60,7 +66,8 @@ struct Tensor: BitwiseCopyable {
     let none = UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped
     var tensor = Tensor(
       name: none.assumingMemoryBound(to: UInt8.self), nameCount: 0,
-      shape: none.assumingMemoryBound(to: Int64.self), rank: 0, count: 0, type: RVN_F32,
+      shape: none.assumingMemoryBound(to: Int64.self), rank: 0, count: 0, fullCount: 0,
+      type: RVN_F32,
       givenType: RVN_F32, data: nil, bound: nil, grad: nil, gradType: RVN_F32)
     tensor.removed = true
     return tensor
@@ -71,6 +78,11 @@ struct Tensor: BitwiseCopyable {
   /// 1 where the arithmetic is in Double, else 0.
   var wide: Int { type == RVN_F64 ? 1 : 0 }
   var blocks: Int { (count + RAVINE_BLOCK - 1) / RAVINE_BLOCK }
+  /// The numbers of the blocks of the whole tensor, which sums are kept by.
+  var sums: Range<Int> {
+    let first = firstBlock - begin / RAVINE_BLOCK
+    return first..<first + (fullCount + RAVINE_BLOCK - 1) / RAVINE_BLOCK
+  }
   /// The type of the arithmetic.
   var laneType: Int32 { wide == 1 ? RVN_F64 : RVN_F32 }
   /// Bytes of an element of the arithmetic.
@@ -193,7 +205,8 @@ extension TensorDescription {
     let given = gradType == 0 ? type : gradType
     return Tensor(
       name: nameCopy, nameCount: length, shape: shapeCopy, rank: Int(rank), count: count,
-      type: type, givenType: given, data: data, bound: grad, grad: nil, gradType: given)
+      fullCount: count, type: type, givenType: given, data: data, bound: grad, grad: nil,
+      gradType: given)
   }
 
   /// Checks the same, and gives the number of elements.

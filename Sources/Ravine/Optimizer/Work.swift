@@ -65,6 +65,10 @@ struct GroupWork: BitwiseCopyable {
   /// What runs the rule, where it is the host's.
   var host: UnsafePointer<HostCode>?
 
+  /// Whether its rule sees more of a tensor than one element after the other, or is given more than
+  /// gradients: such a rule cannot step a shard.
+  var whole: Bool { matrix || factored || curvature != nil }
+
   /// Whether some of its tensors are stepped in Float (0), or in Double (1).
   func uses(_ wide: Int) -> Bool { wide == 1 ? uses.1 : uses.0 }
 
@@ -190,6 +194,11 @@ struct Work: BitwiseCopyable {
   var watch: UnsafePointer<WatchWork>? = nil
   var next: Int
   var finished: Int
+
+  /// The sums of the first block of a whole tensor.
+  func ruleSums(_ tensor: Tensor) -> UnsafeMutablePointer<Double> {
+    ruleSums + tensor.sums.lowerBound * Int(RAVINE_MAX_MEASURES)
+  }
 
   /// The sums of a block of a tensor.
   func ruleSums(_ tensor: Tensor, _ block: Int) -> UnsafeMutablePointer<Double> {

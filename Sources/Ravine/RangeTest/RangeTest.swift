@@ -72,6 +72,7 @@ public final class RangeTest {
     -> RangeTest
   {
     try options.check()
+    if optimizer.isSharded { throw optimizer.needsWhole("a range test") }
     try optimizer.checkPoison()
     return try optimizer.preparing { () throws(RavineError) in
       let heap = Heap(optimizer.allocator)

@@ -43,7 +43,7 @@ extension Pattern {
         Ravine.matches($0, UnsafeBufferPointer(start: tensor.name, count: tensor.nameCount))
       }
     case .rank(let comparison, let n): return comparison.holds(tensor.rank, n)
-    case .size(let comparison, let n): return comparison.holds(tensor.count, n)
+    case .size(let comparison, let n): return comparison.holds(tensor.fullCount, n)
     }
   }
 }

@@ -186,6 +186,7 @@ extension Monitor {
         "the optimizer has a monitor already: call rvn_monitor_detach with that one first")
     }
     try optimizer.checkClosed()
+    if optimizer.isSharded { throw optimizer.needsWhole("an attached monitor") }
     let made = try Attachment.make(optimizer, self)
     if optimizer.plan != nil, !optimizer.stale, let buffers = optimizer.buffers {
       _ = try made.open(optimizer, buffers)
