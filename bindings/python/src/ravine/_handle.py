@@ -6,8 +6,8 @@ import os
 import weakref
 from _thread import RLock
 from collections.abc import Callable, Iterable
-from ctypes import byref, c_double, c_size_t, c_void_p, create_string_buffer
-from typing import Any, NoReturn, SupportsFloat
+from ctypes import byref, c_char_p, c_double, c_size_t, c_void_p, create_string_buffer
+from typing import Any, NoReturn, SupportsFloat, SupportsIndex
 
 from . import _layout as layout
 from ._errors import StateError, UsageError
@@ -15,21 +15,31 @@ from ._library import check, encode, encode_path, lib, text, whole
 from ._metric import MetricReport, take_metric
 from ._product import Product, native_product
 from ._recipe import Recipe, clause_text, patterns_text
+from ._shards import AllSum, shard_fields
 
 
 class Handle:
     """What an optimizer can do without looking at an array."""
 
-    __slots__ = ("_handle", "_finalizer", "_lock", "_monitor", "_product", "__weakref__")
+    __slots__ = (
+        "_handle", "_finalizer", "_lock", "_monitor", "_product", "_shards", "__weakref__",
+    )  # fmt: skip
 
     def __init__(
-        self, recipe: str | Recipe, threads: int | None, product: Product | None = None
+        self,
+        recipe: str | Recipe,
+        threads: int | None,
+        product: Product | None = None,
+        rank: SupportsIndex = 0,
+        world: SupportsIndex = 1,
+        all_sum: AllSum | None = None,
     ) -> None:
         handle = c_void_p()
         said = encode(str(Recipe(recipe)), "recipe")
         count = -1 if threads is None else whole(threads, "threads", 0, 256)
         self._product = native_product(product)
-        options = layout.Options(threads=count, product=self._product)
+        self._shards = shard_fields(rank, world, all_sum)
+        options = layout.Options(threads=count, product=self._product, **self._shards)
         check(lib.rvn_optimizer_create_with(said, byref(options), byref(handle)))
         self._handle = handle
         self._finalizer = weakref.finalize(self, lib.rvn_optimizer_destroy, handle)
@@ -102,13 +112,14 @@ class Handle:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, state, counters and recipe to one safetensors file.
 
-        The path holds the old file or the new one, whole, at any moment.
+        The path holds the old file or the new one, whole, at any moment. A sharded optimizer writes
+        its own elements: a path for each rank.
         """
         self._call(lib.rvn_optimizer_save, encode_path(path))
 
     def load(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | list[str | os.PathLike[str]],
         strict: bool = True,
         *,
         params: bool = True,
@@ -119,7 +130,17 @@ class Handle:
         The hyper-parameters stay those of this optimizer. With `strict=False` it reads what
         fits, and returns what was missing, extra or different, one line each. `params=False` or
         `state=False` leaves those alone.
+
+        A list of paths are the files that the ranks of a sharded optimizer saved, in any order and
+        of any number: each rank, or an optimizer that is not sharded, takes what it has. They are
+        read strictly, parameters and state.
         """
+        if isinstance(path, list):
+            if not (strict and params and state):
+                raise UsageError("several files are loaded strictly, with parameters and state")
+            files = (c_char_p * len(path))(*map(encode_path, path))
+            self._call(lib.rvn_optimizer_load_shards, files, len(path))
+            return []
         options = byref(layout.LoadOptions(int(not strict), int(params), int(state)))
         file, size, needed = encode_path(path), 4096, c_size_t()
         while True:

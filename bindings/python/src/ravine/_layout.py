@@ -455,6 +455,9 @@ PRODUCT = CFUNCTYPE(
 )
 
 
+ALL_SUM = CFUNCTYPE(c_int32, c_void_p, POINTER(c_double), c_size_t)
+
+
 class Options(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -467,4 +470,8 @@ class Options(Sized):
         ("reserved", c_int32),
         ("product", PRODUCT),
         ("product_user", c_void_p),
+        ("rank", c_int32),
+        ("world", c_int32),
+        ("all_sum", ALL_SUM),
+        ("all_sum_user", c_void_p),
     ]

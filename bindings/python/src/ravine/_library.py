@@ -79,6 +79,8 @@ _status: dict[str, list[Any]] = {
     "rvn_optimizer_save": [_handle, c_char_p],
     "rvn_optimizer_load": [_handle, c_char_p],
     "rvn_optimizer_load_with": [_handle, c_char_p, POINTER(layout.LoadOptions), *_text_out],
+    "rvn_optimizer_load_shards": [_handle, POINTER(c_char_p), c_size_t],
+    "rvn_optimizer_shard": [_handle, c_size_t, c_int32, POINTER(c_size_t), POINTER(c_size_t)],
     "rvn_schedule_create": [c_char_p, POINTER(_handle)],
     "rvn_schedule_value": [_handle, c_uint64, POINTER(c_double)],
     "rvn_schedule_values": [_handle, c_uint64, c_size_t, c_void_p],

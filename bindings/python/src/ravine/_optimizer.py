@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from ctypes import byref, c_int64, c_size_t
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -22,10 +22,11 @@ from ._errors import (
     UsageError,
 )
 from ._gradients import Gradients
-from ._library import check, encode, failure, lib, raw_step
+from ._library import check, encode, failure, lib, raw_step, whole
 from ._product import Product
 from ._recipe import Recipe
 from ._report import StepReport
+from ._shards import AllSum
 
 _unpack = struct.Struct(layout.STEP_REPORT).unpack_from
 _new = tuple.__new__
@@ -55,6 +56,12 @@ class Optimizer(Curvature):
         A function of two float32 matrices that returns their product, for rules that step whole
         matrices (`muon`): with `np.matmul` numpy's BLAS makes the products. The bytes may then
         differ from machine to machine. None: the library's own, whose bytes do not.
+    rank, world, all_sum
+        One of `world` optimizers that share the work, in as many processes: it steps its shard of
+        each tensor alone, and keeps the state of that. `all_sum` takes a float64 array and makes
+        each of its numbers the sum over all ranks, in place, as
+        `lambda x: comm.Allreduce(MPI.IN_PLACE, x)` does. Arrays are whole ones on all ranks;
+        `shard` tells which elements are whose. See docs/sharding.md.
 
     Several threads may use it: a call waits until the call before it is done.
     """
@@ -73,6 +80,9 @@ class Optimizer(Curvature):
         grad_dtype: object = None,
         threads: int | None = None,
         product: Product | None = None,
+        rank: SupportsIndex = 0,
+        world: SupportsIndex = 1,
+        all_sum: AllSum | None = None,
     ) -> None:
         arrays: dict[str, Array] = {}
         for name, array in flatten(params, "params"):
@@ -85,7 +95,7 @@ class Optimizer(Curvature):
         bound = {} if grads is None else self._gradients.by_name(grads)
         self._gradients.choose_dtypes(arrays, bound, grad_dtype)
         self._bound: dict[str, Array] = {n: g for n, g in bound.items() if g is not None}
-        super().__init__(recipe, threads, product)
+        super().__init__(recipe, threads, product, rank, world, all_sum)
         if not arrays:
             raise ArgumentError("params is empty: there is nothing to update")
         self._enter, self._leave = self._lock.acquire, self._lock.release
@@ -238,6 +248,24 @@ class Optimizer(Curvature):
         """The names of the tensors, in order."""
         return list(self._params)
 
+    def shard(self, name: str | int, rank: SupportsIndex | None = None) -> slice:
+        """The elements of a tensor, as they lie in memory, that a rank steps (None: this one's):
+        `w.reshape(-1)[opt.shard("w")]`. All of them where nothing is sharded."""
+        first, count = c_size_t(), c_size_t()
+        number = self._shards["rank"] if rank is None else whole(rank, "rank", -(2**31), 2**31 - 1)
+        self._call(lib.rvn_optimizer_shard, self._number(name), number, byref(first), byref(count))
+        return slice(first.value, first.value + count.value)
+
+    def _state_shape(self, name: str | int, slot: str) -> tuple[int, ...]:
+        if self._shards["world"] > 1:
+            own = self.shard(name)
+            return (own.stop - own.start,)
+        rank = self._params[str(name)].ndim
+        lengths = np.zeros(rank, np.int64)
+        found = (encode(slot, "slot"), address(lengths), rank)
+        self._call(lib.rvn_optimizer_slot_shape, self._number(name), *found)
+        return tuple(int(n) for n in lengths)
+
     def slots(self, name: str | int) -> list[str]:
         """The names of the state slots of a tensor."""
         listed = self._text(lib.rvn_optimizer_slots, c_size_t(self._number(name)))
@@ -247,13 +275,14 @@ class Optimizer(Curvature):
         """Copies of the state of a tensor, slot by slot, as float32 (float64 for float64).
 
         A slot has the shape of the tensor; one with a number for each row or column of the last two
-        axes (`r` and `c` of adafactor) has length 1 in place of the other axis.
+        axes (`r` and `c` of adafactor) has length 1 in place of the other axis. Of a sharded
+        optimizer they are vectors, of the elements of this rank.
         """
         number = self._number(name)
         param = self._params[str(name)]
         found: dict[str, Array] = {}
         for slot in self.slots(name):
-            out = np.empty(self._slot_shape(number, slot, param.ndim), _wide(param))
+            out = np.empty(self._state_shape(name, slot), _wide(param))
             self._access(lib.rvn_optimizer_read, number, slot, out)
             found[slot] = out
         return found
@@ -262,7 +291,8 @@ class Optimizer(Curvature):
         """The averaged parameters that `ema` or `swa` keeps, as new arrays by name; the live ones
         stay. Of several in a recipe the first.
 
-        A tensor that is frozen, or was not stepped yet, gives its own numbers.
+        A tensor that is frozen, or was not stepped yet, gives its own numbers. Of a sharded
+        optimizer they are vectors, of the elements of this rank.
         """
         found: dict[str, Array] = {}
         kept = False
@@ -270,7 +300,11 @@ class Optimizer(Curvature):
             slot = next((s for s in self.slots(name) if s in ("ema", "swa")), None)
             kept = kept or slot is not None
             stepped = slot is not None and self.steps(name) > 0
-            found[name] = self.state(name)[slot] if slot and stepped else param.copy()
+            if slot and stepped:
+                found[name] = self.state(name)[slot]
+            else:
+                own = param if self._shards["world"] == 1 else param.reshape(-1)[self.shard(name)]
+                found[name] = own.copy()
         if not kept:
             raise StateError(
                 "the recipe keeps no average: write | ema(0.999) or | swa behind its rule"
@@ -289,7 +323,7 @@ class Optimizer(Curvature):
         param = self._params[str(name)]
         shape, dtype = (), np.float64
         if slot != "step":
-            shape, dtype = self._slot_shape(number, slot, param.ndim), _wide(param)
+            shape, dtype = self._state_shape(name, slot), _wide(param)
         try:
             given = np.asarray(array)
             if given.dtype.kind == "c":
@@ -300,12 +334,6 @@ class Optimizer(Curvature):
         if given.shape != shape:
             raise ShapeError(f"{slot!r} of {name!r} has shape {shape}, the array {given.shape}")
         self._access(lib.rvn_optimizer_write, number, slot, given)
-
-    def _slot_shape(self, number: int, slot: str, rank: int) -> tuple[int, ...]:
-        lengths = np.zeros(rank, np.int64)
-        found = (encode(slot, "slot"), address(lengths), rank)
-        self._call(lib.rvn_optimizer_slot_shape, number, *found)
-        return tuple(int(n) for n in lengths)
 
     def _access(self, function: Callable[..., int], number: int, slot: str, array: Array) -> None:
         code = dtype_code(array.dtype)
