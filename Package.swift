@@ -27,8 +27,8 @@ let common: [SwiftSetting] = [
   .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"])),
   .define("COUNT_BYTES", .when(configuration: .debug)),
   .unsafeFlags([
-    "-wmo", "-Xcc", "-ffp-contract=off", "-Xcc", "-fno-math-errno", "-Xfrontend",
-    "-function-sections",
+    "-wmo", "-Xcc", "-ffp-contract=off", "-Xcc", "-fno-math-errno", "-Xcc", "-Wno-psabi",
+    "-Xfrontend", "-function-sections",
   ]),
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]

@@ -108,7 +108,7 @@ extension Optimizer {
     case .settle, .probe: return rules..<reports
     case .update, .accumulate, .perturb:
       return reports..<reports + (work.reporting ? 2 * work.blocks : 0)
-    case .direct, .restore, .look: return 0..<0
+    case .direct, .restore, .look, .curve: return 0..<0
     case .measure:
       var first = work.phase.ruleMeasures ? rules : reports
       var end = work.phase.ruleMeasures ? reports : 0
