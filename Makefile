@@ -18,6 +18,7 @@ help:
 	@echo 'make demo        build it, train a network on handwritten digits from C, then from Python'
 	@echo 'make test        every test'
 	@echo 'make test-fuzz   only the fuzzers of recipes and checkpoints, SECONDS=$(SECONDS) each'
+	@echo 'make mpi         the example on several processes, with their share of the state each; needs MPI'
 	@echo 'make bench       ratios against the same memory traffic, numpy, torch and optax'
 	@echo 'make docs        the reference and health pages and the README table, from the library'
 	@echo 'make install     into PREFIX ($(PREFIX)); make uninstall takes it away again'
@@ -142,8 +143,23 @@ build/examples/%: examples/c/%.c examples/c/digits.h include/ravine.h build/libr
 	@mkdir -p $(@D)
 	@cc $(EXAMPLE_FLAGS) $< -Lbuild -lravine -lm '-Wl,-rpath,$$ORIGIN/..' -o $@
 
-.PHONY: examples demo
-examples: build/examples/quickstart build/examples/train_digits build/examples/check_gradient
+# Needs MPI (Debian: openmpi-bin libopenmpi-dev).
+MPICC := $(shell command -v mpicc)
+
+build/examples/mpi_train_digits: examples/mpi/train_digits.c examples/c/digits.h include/ravine.h build/libravine.so
+	@mkdir -p $(@D)
+	@mpicc $(EXAMPLE_FLAGS) $< -Lbuild -lravine -lm '-Wl,-rpath,$$ORIGIN/..' -o $@
+
+.PHONY: examples mpi demo
+examples: build/examples/quickstart build/examples/train_digits build/examples/check_gradient \
+  $(if $(MPICC),build/examples/mpi_train_digits)
+
+ifneq ($(MPICC),)
+mpi: build/examples/mpi_train_digits
+else
+mpi:
+	@echo 'no mpicc: make mpi needs MPI (sudo apt-get install openmpi-bin libopenmpi-dev)' >&2; exit 1
+endif
 
 demo: | tools
 	@$(MAKE) --no-print-directory examples $(VENV)/done

@@ -14,6 +14,7 @@ tools() {
   need qemu-aarch64 qemu-user
   need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
   need valgrind valgrind
+  need mpicc 'openmpi-bin libopenmpi-dev'
   python3 -c 'import ensurepip' > /dev/null 2>&1 || missing="$missing python3-venv"
   [ -n "$missing" ] || return 0
   if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
