@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("script", ["generate.py", "health.py"])
+@pytest.mark.parametrize("script", ["generate.py", "health.py", "sharding.py"])
 def test_the_pages_are_what_the_library_says(script):
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / script, "--check"], capture_output=True, text=True
@@ -24,9 +24,10 @@ def test_the_readme_shows_the_quickstart_as_it_is():
     assert (ROOT / "examples" / "c" / "quickstart.c").read_text(encoding="utf-8") in blocks
 
 
-def test_the_readmes_python_runs(tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.S)
+@pytest.mark.parametrize("page", ["README.md", "docs/sharding.md"])
+def test_python_on_the_pages_runs(page, tmp_path):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     assert blocks
     for block in blocks:
         done = subprocess.run(
