@@ -32,8 +32,11 @@ let common: [SwiftSetting] = [
   ]),
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
-/// The loops are in the kernels; the rest is better small.
-let small: [SwiftSetting] = [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+/// The loops are in the kernels; the rest is better small: also what several functions do alike is one.
+let small: [SwiftSetting] = [
+  .unsafeFlags(
+    ["-Osize", "-Xllvm", "-enable-machine-outliner=always"], .when(configuration: .release))
+]
 let cFlags: [CSetting] = [
   .unsafeFlags(["-O2", "-fPIC", "-ffp-contract=off", "-fvisibility=hidden", "-ffunction-sections"])
 ]

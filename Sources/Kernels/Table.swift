@@ -202,7 +202,9 @@ struct Filler: Visitor {
   ) {
     let table = table.unsafelyUnwrapped
     table[2 &* row] = float
+    #if !AVX512
     table[2 &* row &+ 1] = double
+    #endif
     row &+= 1
   }
 }
@@ -213,60 +215,34 @@ func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
   eachRule(&filler)
   eachStage(&filler)
   kernels.pointee.stage[2 &* filler.stages] = { scale(Float.self, $1, $3, $4, $5) }
-  kernels.pointee.stage[2 &* filler.stages &+ 1] = { scale(Double.self, $1, $3, $4, $5) }
 
   let measure = kernels.pointee.measure.unsafelyUnwrapped
   measure[0] = { measureBlocks(Squares.self, Float.self, $0, $1, $2, $3) }
-  measure[1] = { measureBlocks(Squares.self, Double.self, $0, $1, $2, $3) }
   measure[2] = { measureSize(Float.self, 0, $0, $1, $2, $3) }
-  measure[3] = { measureSize(Double.self, 0, $0, $1, $2, $3) }
   measure[4] = { measureSize(Float.self, 1, $0, $1, $2, $3) }
-  measure[5] = { measureSize(Double.self, 1, $0, $1, $2, $3) }
   measure[6] = { measureBlocks(Nonfinite.self, Float.self, $0, $1, $2, $3) }
-  measure[7] = { measureBlocks(Nonfinite.self, Double.self, $0, $1, $2, $3) }
 
   kernels.pointee.sizes.0 = { measureSizes(Float.self, $0, $2, $3) }
-  kernels.pointee.sizes.1 = { measureSizes(Double.self, $0, $2, $3) }
   kernels.pointee.inspect.0 = { inspect(Float.self, $0.unsafelyUnwrapped) }
-  #if BASELINE
-  // In Double the numbers fill the registers of any machine less well, and few are stepped in it.
-  kernels.pointee.inspect.1 = { inspect(Double.self, $0.unsafelyUnwrapped) }
-  #endif
 
   let unit = kernels.pointee.unit.unsafelyUnwrapped
   unit[0] = { measureRows(Float.self, $0.unsafelyUnwrapped) }
-  unit[1] = { measureRows(Double.self, $0.unsafelyUnwrapped) }
   unit[2] = { measureColumns(Float.self, $0.unsafelyUnwrapped) }
-  unit[3] = { measureColumns(Double.self, $0.unsafelyUnwrapped) }
   unit[4] = { changeRows(Float.self, $0.unsafelyUnwrapped) }
-  unit[5] = { changeRows(Double.self, $0.unsafelyUnwrapped) }
   unit[6] = { changeColumns(Float.self, $0.unsafelyUnwrapped) }
-  unit[7] = { changeColumns(Double.self, $0.unsafelyUnwrapped) }
 
   kernels.pointee.factor.0 = { measureFactors(Float.self, $0.unsafelyUnwrapped) }
   kernels.pointee.factor.2 = { weighFactors(Float.self, $0.unsafelyUnwrapped) }
-  #if BASELINE
-  kernels.pointee.factor.1 = { measureFactors(Double.self, $0.unsafelyUnwrapped) }
-  kernels.pointee.factor.3 = { weighFactors(Double.self, $0.unsafelyUnwrapped) }
-  #endif
 
   let load = kernels.pointee.load.unsafelyUnwrapped, store = kernels.pointee.store.unsafelyUnwrapped
   load[2] = { loadFloats(F32.self, $0, $1, $2) }
-  load[3] = { loadDoubles(F32.self, $0, $1, $2) }
   load[4] = { loadFloats(F64.self, $0, $1, $2) }
-  load[5] = { loadDoubles(F64.self, $0, $1, $2) }
   load[6] = { loadFloats(BF16.self, $0, $1, $2) }
-  load[7] = { loadDoubles(BF16.self, $0, $1, $2) }
   load[8] = { loadFloats(F16.self, $0, $1, $2) }
-  load[9] = { loadDoubles(F16.self, $0, $1, $2) }
   store[2] = { storeFloats(F32.self, $0, $1, $2) }
-  store[3] = { storeDoubles(F32.self, $0, $1, $2) }
   store[4] = { storeFloats(F64.self, $0, $1, $2) }
-  store[5] = { storeDoubles(F64.self, $0, $1, $2) }
   store[6] = { storeFloats(BF16.self, $0, $1, $2) }
-  store[7] = { storeDoubles(BF16.self, $0, $1, $2) }
   store[8] = { storeFloats(F16.self, $0, $1, $2) }
-  store[9] = { storeDoubles(F16.self, $0, $1, $2) }
 
   kernels.pointee.draw = { draw($0, $1, $2, $3, $4) }
   kernels.pointee.dither = { dither($0, $1, $2 != 0, $3, $4) }
@@ -277,7 +253,44 @@ func fill(_ kernels: UnsafeMutablePointer<ravine_kernels>) {
 
   fillProduct(kernels)
   kernels.pointee.reflect = { reflect($0, $1, $2, $3) }
+  #if !AVX512
+  fillDouble(kernels, filler.stages)
+  #endif
 }
+
+#if !AVX512
+/// What works in Double. With AVX-512 it is that of AVX2: memory and divisions take the same time.
+@inline(__always)
+func fillDouble(_ kernels: UnsafeMutablePointer<ravine_kernels>, _ stages: Int) {
+  let measure = kernels.pointee.measure.unsafelyUnwrapped
+  let unit = kernels.pointee.unit.unsafelyUnwrapped
+  let load = kernels.pointee.load.unsafelyUnwrapped, store = kernels.pointee.store.unsafelyUnwrapped
+  kernels.pointee.stage[2 &* stages &+ 1] = { scale(Double.self, $1, $3, $4, $5) }
+  measure[1] = { measureBlocks(Squares.self, Double.self, $0, $1, $2, $3) }
+  measure[3] = { measureSize(Double.self, 0, $0, $1, $2, $3) }
+  measure[5] = { measureSize(Double.self, 1, $0, $1, $2, $3) }
+  measure[7] = { measureBlocks(Nonfinite.self, Double.self, $0, $1, $2, $3) }
+  kernels.pointee.sizes.1 = { measureSizes(Double.self, $0, $2, $3) }
+  unit[1] = { measureRows(Double.self, $0.unsafelyUnwrapped) }
+  unit[3] = { measureColumns(Double.self, $0.unsafelyUnwrapped) }
+  unit[5] = { changeRows(Double.self, $0.unsafelyUnwrapped) }
+  unit[7] = { changeColumns(Double.self, $0.unsafelyUnwrapped) }
+  load[3] = { loadDoubles(F32.self, $0, $1, $2) }
+  load[5] = { loadDoubles(F64.self, $0, $1, $2) }
+  load[7] = { loadDoubles(BF16.self, $0, $1, $2) }
+  load[9] = { loadDoubles(F16.self, $0, $1, $2) }
+  store[3] = { storeDoubles(F32.self, $0, $1, $2) }
+  store[5] = { storeDoubles(F64.self, $0, $1, $2) }
+  store[7] = { storeDoubles(BF16.self, $0, $1, $2) }
+  store[9] = { storeDoubles(F16.self, $0, $1, $2) }
+  #if BASELINE
+  // Few tensors are stepped in Double.
+  kernels.pointee.inspect.1 = { inspect(Double.self, $0.unsafelyUnwrapped) }
+  kernels.pointee.factor.1 = { measureFactors(Double.self, $0.unsafelyUnwrapped) }
+  kernels.pointee.factor.3 = { weighFactors(Double.self, $0.unsafelyUnwrapped) }
+  #endif
+}
+#endif
 
 #if BASELINE
 @_cdecl("ravine_kernels_baseline") @implementation

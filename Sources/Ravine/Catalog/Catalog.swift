@@ -125,11 +125,9 @@ private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
   var kernels = try emptyKernels(heap)
   ravine_kernels_baseline(&kernels)
   #if arch(x86_64)
-  switch ravine_isa_level() {
-  case 4: ravine_kernels_avx512(&kernels)
-  case 3: ravine_kernels_avx2(&kernels)
-  default: break
-  }
+  let level = ravine_isa_level()
+  if level >= 3 { ravine_kernels_avx2(&kernels) }
+  if level >= 4 { ravine_kernels_avx512(&kernels) }
   #endif
   return kernels
 }
