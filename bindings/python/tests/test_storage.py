@@ -121,6 +121,40 @@ def test_wider_types_are_stored_as_they_are(stage):
         assert stored.slots("w") == plain.slots("w")
 
 
+@pytest.mark.parametrize("dtype", [BF16, F16, np.float32], ids=["bf16", "f16", "f32"])
+@pytest.mark.parametrize("moments", ["full", "bf16", "8bit"])
+@pytest.mark.parametrize("stage", ["", " | master", " | kahan", " | stochastic_rounding(seed=3)"])
+def test_a_second_gradient_does_not_change_how_they_are_stored(stage, moments, dtype):
+    """What sam moves it puts back, with all that is kept beside it: two calls are one step."""
+    rule = f"adamw(0.003, moments={moments}){stage}"
+    a = np.linspace(-1, 1, 1300).astype(dtype)
+    b = a.copy()
+    twice = rv.Optimizer("sam(0.05) | " + rule, {"w": a}, grad_dtype="f4")
+    once = rv.Optimizer(rule, {"w": b}, grad_dtype="f4")
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        uphill, g = random.normal(size=(2, 1300)).astype(np.float32)
+        assert twice.step({"w": uphill}).skipped == 4
+        assert twice.step({"w": g}) == once.step({"w": g})
+        np.testing.assert_array_equal(a, b)
+        for slot in once.slots("w"):
+            np.testing.assert_array_equal(twice.state("w")[slot], once.state("w")[slot])
+
+
+@HALVES
+def test_matrices_are_stepped_from_their_master_copy(dtype):
+    random = np.random.default_rng(1)
+    narrow = random.normal(size=(24, 40)).astype(dtype)
+    wide = narrow.astype(np.float32)
+    stored = rv.Optimizer("muon(0.02) | master", {"w": narrow}, grad_dtype="f4")
+    plain = rv.Optimizer("muon(0.02)", {"w": wide})
+    for _ in range(5):
+        g = random.normal(size=(24, 40)).astype(np.float32)
+        stored.step({"w": g}), plain.step({"w": g})
+    np.testing.assert_array_equal(stored.state("w")["master"], wide)
+    np.testing.assert_array_equal(narrow, wide.astype(dtype))
+
+
 def test_stages_behind_the_rule_see_what_is_not_rounded_yet():
     w = np.ones(5, BF16)
     opt = rv.Optimizer("sgd(1) | master | ema(0)", {"w": w}, grad_dtype="f4")
