@@ -1457,8 +1457,9 @@ typedef struct rvn_options {
    *     above. A rank whose own call fails before that does not come to it: the others wait.
    *   - read and write of state, and save, are about the rank's own elements (count is that of the
    *     shard); rvn_optimizer_load_shards loads what other numbers of ranks saved.
-   *   - UNSUPPORTED, since they need whole tensors: at prepare, muon, clip_unit and centralize; steps
-   *     of a tensor, of rows or in parts; a range test; an attached monitor. */
+   *   - UNSUPPORTED, since they need whole tensors: at prepare, muon, adafactor, sophia, adahessian,
+   *     clip_unit and centralize; steps of a tensor, of rows or in parts; a range test; an attached
+   *     monitor. */
   int32_t rank, world;
   rvn_all_sum all_sum;
   void *all_sum_user;

@@ -462,6 +462,9 @@ static rvn_status no_step(void *user, double rate, double *loss) {
 static void what_needs_whole_tensors_is_refused(void) {
   static const char *const whole[][2] = {{"muon(0.1)", "muon"},
                                          {"sgd(1); w: muon(0.1)", "muon"},
+                                         {"adafactor(0.1)", "adafactor"},
+                                         {"sgd(1); w: sophia(0.1)", "sophia"},
+                                         {"adahessian(0.1)", "adahessian"},
                                          {"clip_unit(1) | sgd(1)", "clip_unit"},
                                          {"sgd(1) | clip_unit(1)", "clip_unit"},
                                          {"centralize | sgd(1)", "centralize"}};
