@@ -26,17 +26,8 @@ struct MatrixTests {
     init() throws {
       let heap = Heap(ravine_allocator())
       _ = Unmanaged.passRetained(heap)  // the tables live as long as the process
-      var fills: [(UnsafeMutablePointer<ravine_kernels>?) -> Void] = [
-        { ravine_kernels_baseline($0) }
-      ]
-      #if arch(x86_64)
-      if ravine_isa_level() >= 3 { fills.append { ravine_kernels_avx2($0) } }
-      if ravine_isa_level() >= 4 { fills.append { ravine_kernels_avx512($0) } }
-      #endif
-      for fill in fills {
-        var kernels = try emptyKernels(heap)
-        fill(&kernels)
-        all.append(kernels)
+      for level: Int32 in [0, 3, 4] where level <= ravine_isa_level() {
+        all.append(try makeKernels(level, heap))
       }
     }
   }

@@ -52,7 +52,8 @@ public final class Catalog {
       all.append(try entry(i.declaration, row, heap))
     }
     catalog.entries = all
-    catalog.kernels = try bestKernels(heap)
+    // The best instruction set that this machine has and RAVINE_ISA allows.
+    catalog.kernels = try makeKernels(ravine_isa_level(), heap)
     try checkMemory()
     return catalog
   }
@@ -120,20 +121,19 @@ func keep(_ text: Text, _ heap: Heap) throws(RavineError) -> UnsafePointer<CChar
   return UnsafePointer(memory)
 }
 
-/// The kernels of the best instruction set that this machine has and RAVINE_ISA allows.
-private func bestKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
+/// The kernels of a level of instruction sets; where it brings none, those of the level below.
+func makeKernels(_ level: Int32, _ heap: Heap) throws(RavineError) -> ravine_kernels {
   var kernels = try emptyKernels(heap)
   ravine_kernels_baseline(&kernels)
   #if arch(x86_64)
-  let level = ravine_isa_level()
   if level >= 3 { ravine_kernels_avx2(&kernels) }
   if level >= 4 { ravine_kernels_avx512(&kernels) }
   #endif
   return kernels
 }
 
-/// Tables to be filled by one instruction set.
-func emptyKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
+/// Tables to be filled.
+private func emptyKernels(_ heap: Heap) throws(RavineError) -> ravine_kernels {
   let rows = 2 * RAVINE_MAX_ENTRIES
   var kernels = ravine_kernels()
   kernels.rule = try heap.zeros(ravine_rule_kernel?.self, rows)
