@@ -116,15 +116,19 @@ struct CatalogTests {
     }
   }
 
+  /// The slots that lanes see: the engine keeps moments by row and by column, which stand behind them.
+  private func lanes(_ d: Declaration) -> ArraySlice<Slot> {
+    d.slots.prefix { $0.kind != .rows && $0.kind != .columns }
+  }
+
   @Test func sizesAreThoseOfTheDeclaration() throws {
     let catalog = try Catalog.shared(), lane = MemoryLayout<Float.Lanes>.size
     for r in catalog.rules {
       let d = r.declaration
       #expect(r.hyperSize == 8 * own(d).count, "\(d.name)")
-      // The engine keeps moments by row and by column, and lanes see the slots before them.
-      let lanes = d.slots.prefix { $0.kind != .rows && $0.kind != .columns }.count
-      #expect(r.stateSize == lane * lanes, "\(d.name)")
-      let behind = d.slots[lanes...].map { $0.kind }
+      let seen = lanes(d).count
+      #expect(r.stateSize == lane * seen, "\(d.name)")
+      let behind = d.slots[seen...].map { $0.kind }
       #expect(behind == (r.factors == nil ? [] : [.rows, .columns]), "\(d.name)")
       #expect(r.measuresSize == lane * d.measures.count, "\(d.name)")
       #expect(
@@ -170,7 +174,7 @@ struct CatalogTests {
       let d = shape.declaration
       #expect(shape.hyper.map(snakeCase) == own(d), "\(d.name)")
       if let state = shape.state {
-        #expect(state.map(snakeCase) == d.slots.map(\.name.description), "\(d.name)")
+        #expect(state.map(snakeCase) == lanes(d).map(\.name.description), "\(d.name)")
       }
       #expect(shape.measures.map(snakeCase) == d.measures.map(\.description), "\(d.name)")
     }
