@@ -190,7 +190,7 @@ typedef struct rvn_step_report {
  * its data, its state and its own step counter. The first step prepares the optimizer (see
  * rvn_optimizer_prepare), as does one after tensors came or went; others allocate nothing.
  * input may be NULL: bound gradients, no loss. report may be NULL; asking for a report measures
- * the norms in the same pass over memory, which costs up to 40 percent of a step. The caller sets
+ * the norms in the same pass over memory, which costs 5 to 40 percent of a step. The caller sets
  * report->struct_size; on failure the report is not written.
  * Gradients are never written to. A step that is skipped changes nothing and is RVN_OK.
  * Errors: those of rvn_optimizer_prepare at the first step; ARGUMENT (wrong struct_size or
