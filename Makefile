@@ -189,11 +189,8 @@ DISPATCH := -L$(SWIFT_LIB) -ldispatch -lBlocksRuntime -Wl,-rpath,$(SWIFT_LIB)
 BESIDE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
 test: | tools
 	@$(MAKE) --no-print-directory all examples $(VENV)/done
-	@$(BESIDE) test-swift test-c
-	@$(MAKE) --no-print-directory test-aarch64
-	@$(BESIDE) test-properties test-package
-	@$(BESIDE) test-address test-thread
-	@$(MAKE) --no-print-directory test-fuzz SECONDS=10
+	@$(BESIDE) test-swift test-c test-aarch64
+	@$(BESIDE) test-properties test-package test-address test-thread test-fuzz SECONDS=10
 	@echo "all tests passed"
 
 test-swift:
