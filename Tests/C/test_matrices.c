@@ -200,43 +200,6 @@ static void windows_and_gaps(void) {
   rvn_optimizer_destroy(opt);
 }
 
-/* ---- memory ---- */
-
-static void memory(void) {
-  failing host;
-  long n, all = 0;
-  int k;
-  for (n = 0; n <= all; n++) {
-    rvn_options o = failing_options(&host, 2);
-    rvn_optimizer *opt = NULL;
-    rvn_step_report r = blank();
-    long before;
-    rvn_status s;
-    NOTE("allocation %ld of %ld", n, all);
-    host.fail_at = n;
-    now = start;
-    s = rvn_optimizer_create_with(recipes[2], &o, &opt);
-    if (s == RVN_OK) {
-      int i;
-      for (i = 0; i < TENSORS && s == RVN_OK; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "w%d", i);
-        s = add_matrix(opt, name, now.f32[i], grads.f32[i], types[i], ranks[i], shapes[i]);
-      }
-      if (s == RVN_OK) s = rvn_optimizer_prepare(opt);
-      before = host.calls;
-      for (k = 0; k < 2 && s == RVN_OK; k++) CHECK_OK(rvn_optimizer_step(opt, NULL, &r));
-      if (s == RVN_OK) CHECK(host.calls == before); /* nothing in a step */
-      if (n == 0) all = host.calls;
-    }
-    CHECK(n == 0 ? s == RVN_OK : host.failures == 0 || s == RVN_ERR_MEMORY);
-    if (s != RVN_OK) CHECK_BYTES(&now, &start, sizeof now);
-    rvn_optimizer_destroy(opt);
-    failing_done(&host);
-  }
-  CHECK(all > 10);
-}
-
 /* The workspace is that of the largest matrix, and the dry run tells it. */
 static void workspace(void) {
   rvn_options o = threads_of(1);
@@ -371,7 +334,7 @@ int main(void) {
   tensor_by_tensor();
   save_and_load(recipes, RECIPES);
   windows_and_gaps();
-  memory();
+  any_allocation_may_fail(recipes[2]);
   workspace();
   more_threads_later();
   products_of_the_host();
