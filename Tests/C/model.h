@@ -183,4 +183,35 @@ CHECK_UNUSED static void any_allocation_may_fail(const char *recipe) {
   CHECK(all > 10);
 }
 
+/* A parallel_for that leaves out a part of one pass. */
+static size_t left_out, rounds, last_round;
+CHECK_UNUSED static void lazy(void *user, size_t n, rvn_body body, void *context) {
+  size_t i;
+  (void)user;
+  for (i = ++rounds == last_round ? left_out : 0; i < n; i++) body(context, i);
+}
+
+/* Whatever pass of a step it is, and there are `least`: CALLBACK, and the handle is of no use. */
+CHECK_UNUSED static void any_pass_may_break_off(const char *recipe, size_t least) {
+  size_t all;
+  rvn_options o = threads_of(3);
+  rvn_optimizer *opt;
+  o.parallel_for = lazy;
+  left_out = 1, rounds = 0, last_round = 0;
+  NOTE("poison");
+  if (!(opt = open_with(recipe, &o))) return;
+  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
+  all = rounds;
+  CHECK(all >= least);
+  rvn_optimizer_destroy(opt);
+  for (last_round = 1; last_round <= all; last_round += quick() && all > 10 ? 7 : 1) {
+    NOTE("round %lu of %lu is left out", (unsigned long)last_round, (unsigned long)all);
+    rounds = 0;
+    if (!(opt = open_with(recipe, &o))) return;
+    CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_CALLBACK);
+    CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_STATE);
+    rvn_optimizer_destroy(opt);
+  }
+}
+
 #endif

@@ -299,30 +299,6 @@ static void coming_and_going(void) {
   rvn_optimizer_destroy(opt);
 }
 
-/* ---- a host that breaks off ---- */
-
-static size_t left_out, rounds, last_round;
-static void lazy(void *user, size_t n, rvn_body body, void *context) {
-  size_t i;
-  (void)user;
-  for (i = ++rounds == last_round ? left_out : 0; i < n; i++) body(context, i);
-}
-
-static void poison(void) {
-  rvn_options o = threads_of(3);
-  rvn_optimizer *opt;
-  o.parallel_for = lazy;
-  left_out = 1;
-  for (last_round = 1; last_round <= 3; last_round++) {
-    NOTE("pass %lu is left out", (unsigned long)last_round);
-    rounds = 0;
-    if (!(opt = open_with("adafactor", &o))) return;
-    CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_CALLBACK);
-    CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_STATE);
-    rvn_optimizer_destroy(opt);
-  }
-}
-
 int main(void) {
   fill(&start, 0), fill(&grads, 1);
   means();
@@ -338,7 +314,7 @@ int main(void) {
   windows();
   coming_and_going();
   any_allocation_may_fail(recipes[2]);
-  poison();
+  any_pass_may_break_off("adafactor", 3);
   rvn_shutdown();
   return finish();
 }

@@ -292,36 +292,6 @@ static void products_of_the_host(void) {
   rvn_optimizer_destroy(opt);
 }
 
-static size_t left_out, rounds, last_round;
-static void lazy(void *user, size_t n, rvn_body body, void *context) {
-  size_t i;
-  (void)user;
-  for (i = ++rounds == last_round ? left_out : 0; i < n; i++) body(context, i);
-}
-
-/* A parallel_for that breaks off in any pass, those of the products among them. */
-static void poison(void) {
-  size_t all;
-  rvn_options o = threads_of(3);
-  rvn_optimizer *opt;
-  o.parallel_for = lazy;
-  left_out = 1, rounds = 0, last_round = 0;
-  NOTE("poison");
-  if (!(opt = open_with("muon(0.02)", &o))) return;
-  CHECK_OK(rvn_optimizer_step(opt, NULL, NULL));
-  all = rounds;
-  CHECK(all > 10);
-  rvn_optimizer_destroy(opt);
-  for (last_round = 1; last_round <= all; last_round += quick() ? 7 : 1) {
-    NOTE("round %lu of %lu is left out", (unsigned long)last_round, (unsigned long)all);
-    rounds = 0;
-    if (!(opt = open_with("muon(0.02)", &o))) return;
-    CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_CALLBACK);
-    CHECK_STATUS(rvn_optimizer_step(opt, NULL, NULL), RVN_ERR_STATE);
-    rvn_optimizer_destroy(opt);
-  }
-}
-
 int main(void) {
   fill(&start, 0), fill(&grads, 1);
   vectors_need_another_rule();
@@ -338,7 +308,7 @@ int main(void) {
   workspace();
   more_threads_later();
   products_of_the_host();
-  poison();
+  any_pass_may_break_off("muon(0.02)", 11);
   rvn_shutdown();
   return finish();
 }
