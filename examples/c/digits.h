@@ -208,4 +208,12 @@ static int count_right(const struct network *network, const struct digits *digit
   return right;
 }
 
+/* FNV-1a of all bytes, to see at a glance whether two runs ended in the same place. */
+static uint64_t checksum(const struct network *network) {
+  const unsigned char *bytes = (const unsigned char *)network;
+  uint64_t sum = UINT64_C(0xcbf29ce484222325);
+  for (size_t i = 0; i < sizeof *network; i++) sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+  return sum;
+}
+
 #endif

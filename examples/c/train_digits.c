@@ -221,14 +221,6 @@ static void train_epoch(const struct options *o, rvn_optimizer *optimizer, rvn_s
            (double)count_right(network, digits) / TEST, report.lr, norm / steps, clipped, steps);
 }
 
-/* FNV-1a of all bytes, to see at a glance whether two runs ended in the same place. */
-static uint64_t checksum(const struct network *network) {
-  const unsigned char *bytes = (const unsigned char *)network;
-  uint64_t sum = UINT64_C(0xcbf29ce484222325);
-  for (size_t i = 0; i < sizeof *network; i++) sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
-  return sum;
-}
-
 int main(int count, char **arguments) {
   static struct digits digits;
   static struct network network, gradient;

@@ -164,14 +164,6 @@ static void resume(rvn_optimizer *optimizer, const char *path) {
 
 /* ---- the run --------------------------------------------------------------------------------------- */
 
-/* FNV-1a of all bytes, to see at a glance whether two runs ended in the same place. */
-static uint64_t checksum(const struct network *network) {
-  const unsigned char *bytes = (const unsigned char *)network;
-  uint64_t sum = UINT64_C(0xcbf29ce484222325);
-  for (size_t i = 0; i < sizeof *network; i++) sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
-  return sum;
-}
-
 int main(int count, char **arguments) {
   static struct digits digits;
   static struct network network, gradient, parts[PARTS];
