@@ -179,22 +179,40 @@ public struct Slot: Sendable {
   }
 }
 
-/// A rule as the library sees it: its declaration, and its per-step scalars.
-public struct RuleEntry {
+/// A rule as the library sees it: its declaration, and its per-step scalars. A class: a step asks for it,
+/// and copies nothing.
+public final class RuleEntry {
   public typealias Settle = (_ constants: UnsafeMutableRawPointer, UnsafePointer<Double>) -> Void
 
   public let declaration: Declaration
   public let hyperSize, stateSize, measuresSize: Int
-  /// Writes the scalars of a step for Float and for Double arithmetic.
-  public let constants: [(UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void]
-  /// Puts the measured sums into scalars that were written.
-  public let settle: [Settle]
+  private let narrow, wide: Arithmetic
   /// For a rule that measures all tensors together.
   public let shared: Shared?
   /// For a rule that steps whole matrices, whose rows and columns `settle` takes.
-  public var matrix: Matrix? = nil
+  public let matrix: Matrix?
   /// For a rule with moments by row and by column.
-  public var factors: Factors? = nil
+  public let factors: Factors?
+
+  init(
+    _ declaration: Declaration, _ narrow: Arithmetic, _ wide: Arithmetic, hyperSize: Int,
+    stateSize: Int, measuresSize: Int = 0, shared: Shared? = nil, matrix: Matrix? = nil, factors: Factors? = nil
+  ) {
+    self.declaration = declaration
+    (self.narrow, self.wide) = (narrow, wide)
+    (self.hyperSize, self.stateSize, self.measuresSize) = (hyperSize, stateSize, measuresSize)
+    (self.shared, self.matrix, self.factors) = (shared, matrix, factors)
+  }
+
+  /// What arithmetic in Float (0) does, or in Double (1).
+  public subscript(_ wide: Int) -> Arithmetic { wide == 1 ? self.wide : narrow }
+
+  public struct Arithmetic {
+    /// Writes the scalars of a step.
+    public let constants: (UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void
+    /// Puts the measured sums into scalars that were written.
+    public var settle: Settle = { _, _ in }
+  }
 
   /// In a struct, where what is optional needs no wrapping that is allocated.
   public struct Matrix {
@@ -241,8 +259,8 @@ public struct Orthogonalization: Sendable {
   }
 }
 
-/// A stage as the library sees it.
-public struct StageEntry {
+/// A stage as the library sees it. A class, as rules are.
+public final class StageEntry {
   /// Writes the scalars of a step from hyper-parameters. A stage behind the rule also sees the rule's
   /// rate, and the tensor's step; one before it the optimizer's.
   public typealias Constants = (
@@ -251,15 +269,38 @@ public struct StageEntry {
 
   public let declaration: Declaration
   public let hyperSize, stateSize: Int
-  /// For Float and for Double arithmetic.
-  public let constants: [Constants]
+  private let narrow, wide: Arithmetic
   public let facts: (UnsafePointer<Double>) -> StageFacts
   /// What it makes of what it measured over all tensors; it may change its scalars.
   public let conclude: (UnsafePointer<Double>, Double, UnsafeMutablePointer<Double>) -> Verdict
   /// What it makes of what it measured of a unit.
   public let change: (UnsafePointer<Double>, UnitSums) -> UnitChange
-  /// Puts what was measured of a tensor's update into scalars that were written; whether it is enough.
-  public let settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool]
+
+  init(
+    _ declaration: Declaration, _ narrow: Arithmetic, _ wide: Arithmetic, hyperSize: Int,
+    stateSize: Int = 0,
+    facts: @escaping (UnsafePointer<Double>) -> StageFacts,
+    conclude: @escaping (UnsafePointer<Double>, Double, UnsafeMutablePointer<Double>) -> Verdict =
+      { _, _, _ in .scale(1) },
+    change: @escaping (UnsafePointer<Double>, UnitSums) -> UnitChange =
+      { _, _ in UnitChange(shift: 0, scale: 1) }
+  ) {
+    self.declaration = declaration
+    (self.narrow, self.wide) = (narrow, wide)
+    (self.hyperSize, self.stateSize) = (hyperSize, stateSize)
+    self.facts = facts
+    self.conclude = conclude
+    self.change = change
+  }
+
+  /// What arithmetic in Float (0) does, or in Double (1).
+  public subscript(_ wide: Int) -> Arithmetic { wide == 1 ? self.wide : narrow }
+
+  public struct Arithmetic {
+    public let constants: Constants
+    /// Puts what was measured of a tensor's update into scalars that were written; whether it is enough.
+    public var settle: (UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool = { _, _ in true }
+  }
 }
 
 /// What a stage does with these hyper-parameters.

@@ -15,34 +15,36 @@ public struct Entries: Visitor {
   mutating func rule<F: LaneRule, D: LaneRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    let none: RuleEntry.Settle = { _, _ in }
-    add(rule(F.self, D.self, 0, [none, none]))
+    add(
+      rule(
+        F.self, D.self, 0, RuleEntry.Arithmetic(constants: ruleConstants(F.self)),
+        RuleEntry.Arithmetic(constants: ruleConstants(D.self))))
   }
 
   mutating func rule<F: MeasuringRule, D: MeasuringRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    add(
-      rule(F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)]))
+    add(measuring(F.self, D.self))
   }
 
   mutating func rule<F: FactoredRule, D: FactoredRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    var entry = rule(
-      F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)])
-    entry.factors = RuleEntry.Factors(
-      factoring: [factoring(F.self), factoring(D.self)], shape: [shape(F.self), shape(D.self)])
-    add(entry)
+    add(
+      measuring(
+        F.self, D.self,
+        factors: RuleEntry.Factors(
+          factoring: [factoring(F.self), factoring(D.self)], shape: [shape(F.self), shape(D.self)]))
+    )
   }
 
   mutating func rule<F: SharedRule, D: SharedRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
     add(
-      rule(
-        F.self, D.self, MemoryLayout<F.Measures>.size, [settle(F.self), settle(D.self)],
-        RuleEntry.Shared(
+      measuring(
+        F.self, D.self,
+        shared: RuleEntry.Shared(
           begin: [begin(F.self), begin(D.self)],
           conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) })))
   }
@@ -53,25 +55,36 @@ public struct Entries: Visitor {
   @inline(never)
   private mutating func add(_ entry: StageEntry) { stages.append(entry) }
 
+  private func measuring<F: MeasuringRule, D: MeasuringRule>(
+    _: F.Type, _: D.Type, shared: RuleEntry.Shared? = nil, factors: RuleEntry.Factors? = nil
+  ) -> RuleEntry {
+    rule(
+      F.self, D.self, MemoryLayout<F.Measures>.size,
+      RuleEntry.Arithmetic(constants: ruleConstants(F.self), settle: settle(F.self)),
+      RuleEntry.Arithmetic(constants: ruleConstants(D.self), settle: settle(D.self)),
+      shared, factors)
+  }
+
   private func rule<F: LaneRule, D: LaneRule>(
-    _: F.Type, _: D.Type, _ measuresSize: Int, _ settle: [RuleEntry.Settle],
-    _ shared: RuleEntry.Shared? = nil
+    _: F.Type, _: D.Type, _ measuresSize: Int, _ narrow: RuleEntry.Arithmetic,
+    _ wide: RuleEntry.Arithmetic, _ shared: RuleEntry.Shared? = nil,
+    _ factors: RuleEntry.Factors? = nil
   ) -> RuleEntry {
     RuleEntry(
-      declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-      stateSize: MemoryLayout<F.State>.size, measuresSize: measuresSize,
-      constants: [ruleConstants(F.self), ruleConstants(D.self)], settle: settle, shared: shared)
+      F.declaration, narrow, wide, hyperSize: MemoryLayout<F.Hyper>.size,
+      stateSize: MemoryLayout<F.State>.size, measuresSize: measuresSize, shared: shared,
+      factors: factors)
   }
 
   mutating func rule<F: MatrixRule, D: MatrixRule>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    rules.append(
+    add(
       RuleEntry(
-        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-        stateSize: MemoryLayout<F.State>.size, measuresSize: 0,
-        constants: [matrixConstants(F.self), matrixConstants(D.self)],
-        settle: [shape(F.self), shape(D.self)], shared: nil,
+        F.declaration,
+        RuleEntry.Arithmetic(constants: matrixConstants(F.self), settle: shape(F.self)),
+        RuleEntry.Arithmetic(constants: matrixConstants(D.self), settle: shape(D.self)),
+        hyperSize: MemoryLayout<F.Hyper>.size, stateSize: MemoryLayout<F.State>.size,
         matrix: RuleEntry.Matrix { F.facts(hyper(F.Hyper.self, $0)) }))
   }
 
@@ -80,33 +93,39 @@ public struct Entries: Visitor {
   ) {
     add(
       StageEntry(
-        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size, stateSize: 0,
-        constants: [stageConstants(F.self), stageConstants(D.self)],
+        F.declaration, StageEntry.Arithmetic(constants: stageConstants(F.self)),
+        StageEntry.Arithmetic(constants: stageConstants(D.self)),
+        hyperSize: MemoryLayout<F.Hyper>.size,
         facts: { F.facts(hyper(F.Hyper.self, $0)) },
         conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) },
-        change: { F.change(hyper(F.Hyper.self, $0), $1) }, settle: [enough, enough]))
+        change: { F.change(hyper(F.Hyper.self, $0), $1) }))
   }
 
   mutating func update<F: UpdateStage, D: UpdateStage>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    add(update(F.self, D.self, [enough, enough]))
+    add(
+      update(
+        F.self, D.self, StageEntry.Arithmetic(constants: updateConstants(F.self)),
+        StageEntry.Arithmetic(constants: updateConstants(D.self))))
   }
 
   mutating func update<F: MeasuringUpdate, D: MeasuringUpdate>(
     _: F.Type, _: @escaping Kernel, _: D.Type, _: @escaping Kernel
   ) {
-    add(update(F.self, D.self, [settleUpdate(F.self), settleUpdate(D.self)]))
+    add(
+      update(
+        F.self, D.self,
+        StageEntry.Arithmetic(constants: updateConstants(F.self), settle: settleUpdate(F.self)),
+        StageEntry.Arithmetic(constants: updateConstants(D.self), settle: settleUpdate(D.self))))
   }
 
   mutating func storing<S: StoringStage>(_: S.Type) {
-    stages.append(
+    add(
       StageEntry(
-        declaration: S.declaration, hyperSize: MemoryLayout<S.Hyper>.size, stateSize: 0,
-        constants: [noConstants, noConstants],
-        facts: { _ in StageFacts(follows: true, storing: S.storing) },
-        conclude: { _, _, _ in .scale(1) }, change: { _, _ in UnitChange(shift: 0, scale: 1) },
-        settle: [enough, enough]))
+        S.declaration, StageEntry.Arithmetic(constants: noConstants),
+        StageEntry.Arithmetic(constants: noConstants), hyperSize: MemoryLayout<S.Hyper>.size,
+        facts: { _ in StageFacts(follows: true, storing: S.storing) }))
   }
 
   mutating func either<F: DeclaredStage & UpdateStage, D: DeclaredStage & UpdateStage>(
@@ -123,49 +142,44 @@ public struct Entries: Visitor {
     }
     add(
       StageEntry(
-        declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-        stateSize: MemoryLayout<F.State>.size, constants: [constants(0), constants(1)],
+        F.declaration, StageEntry.Arithmetic(constants: constants(0)),
+        StageEntry.Arithmetic(constants: constants(1)),
+        hyperSize: MemoryLayout<F.Hyper>.size, stateSize: MemoryLayout<F.State>.size,
         facts: { F.facts(hyper(F.Hyper.self, $0)) },
         conclude: { F.conclude(hyper(F.Hyper.self, $0), $1, $2) },
-        change: { F.change(hyper(F.Hyper.self, $0), $1) }, settle: [enough, enough]))
+        change: { F.change(hyper(F.Hyper.self, $0), $1) }))
   }
 
   private func update<F: UpdateStage, D: UpdateStage>(
-    _: F.Type, _: D.Type, _ settle: [(UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool]
+    _: F.Type, _: D.Type, _ narrow: StageEntry.Arithmetic, _ wide: StageEntry.Arithmetic
   ) -> StageEntry {
     StageEntry(
-      declaration: F.declaration, hyperSize: MemoryLayout<F.Hyper>.size,
-      stateSize: MemoryLayout<F.State>.size,
-      constants: [updateConstants(F.self), updateConstants(D.self)],
-      facts: { F.facts(hyper(F.Hyper.self, $0)) }, conclude: { _, _, _ in .scale(1) },
-      change: { _, _ in UnitChange(shift: 0, scale: 1) },
-      settle: settle)
+      F.declaration, narrow, wide, hyperSize: MemoryLayout<F.Hyper>.size,
+      stateSize: MemoryLayout<F.State>.size, facts: { F.facts(hyper(F.Hyper.self, $0)) })
   }
 }
 
 extension RuleEntry {
   /// A rule of the host, whose scalars hold what it is called with.
-  public init(
+  public convenience init(
     host declaration: Declaration,
     constants: @escaping (UnsafePointer<Double>, Double, UnsafeMutableRawPointer) -> Void
   ) {
-    let none: Settle = { _, _ in }
+    let both = Arithmetic(constants: constants)
     self.init(
-      declaration: declaration, hyperSize: declaration.parameters.count * 8, stateSize: 0,
-      measuresSize: 0, constants: [constants, constants], settle: [none, none], shared: nil)
+      declaration, both, both, hyperSize: declaration.parameters.count * 8, stateSize: 0)
   }
 }
 
 extension StageEntry {
   /// A stage of the host, likewise.
-  public init(
+  public convenience init(
     host declaration: Declaration, follows: Bool, constants: @escaping Constants
   ) {
     let facts = StageFacts(transforms: !follows, reads: !follows, follows: follows)
+    let both = Arithmetic(constants: constants)
     self.init(
-      declaration: declaration, hyperSize: declaration.parameters.count * 8, stateSize: 0,
-      constants: [constants, constants], facts: { _ in facts }, conclude: { _, _, _ in .scale(1) },
-      change: { _, _ in UnitChange(shift: 0, scale: 1) }, settle: [enough, enough])
+      declaration, both, both, hyperSize: declaration.parameters.count * 8, facts: { _ in facts })
   }
 }
 
@@ -235,8 +249,6 @@ func updateConstants<S: UpdateStage>(_: S.Type) -> StageEntry.Constants {
 private func noConstants(
   _: UnsafePointer<Double>, _: Double, _: Double, _: UnsafeMutableRawPointer
 ) {}
-
-private func enough(_: UnsafeMutableRawPointer, _: UnsafePointer<Double>) -> Bool { true }
 
 func settleUpdate<S: MeasuringUpdate>(_: S.Type)
   -> (UnsafeMutableRawPointer, UnsafePointer<Double>) -> Bool

@@ -12,7 +12,8 @@ struct Sizes<T: Scalar> {
     T.widen(x) { sum.add(ravine_magnitude($0), at: i, group: $1) }
   }
 
-  @inline(__always)
+  /// Out of the loops of rules, which all have it.
+  @inline(never)
   func store(_ out: UnsafeMutablePointer<Double>) {
     out[0] = sum.total
     var most = Double.Lanes.zero
@@ -90,21 +91,25 @@ func inspect<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_inspect_call>) {
   var means = LaneSums(), squares = LaneSums(), live = LaneSums(), dominated = LaneSums()
   var i = 0
   while i < count {
-    let rest = valid &- i
-    let old = T.doubles(p + i)
-    let gradient = Double.first(rest, of: T.doubles(g + i))
-    let update = Double.first(rest, of: old - T.doubles(out + i))
-    let before = Double.first(rest, of: old)
-    weights.add(before * before, at: i)
-    products.add(gradient * update, at: i)
+    var old = T.doubles(p + i), new = T.doubles(out + i), gradient = T.doubles(g + i)
+    var mean = T.doubles(m + i), square = T.doubles(v + i)
     let same = choose(T.doubles(kept + i), equalTo: old, one, else: zero)
-    let unseen = choose(
-      gradient, equalTo: zero, zero, else: same * hidden * ravine_magnitude(before))
+    let rest = valid &- i
+    // A branch, since only the last lanes of a tensor are ever padding.
+    if rest < Double.Lanes.scalarCount {
+      old = Double.first(rest, of: old)
+      new = Double.first(rest, of: new)
+      gradient = Double.first(rest, of: gradient)
+      mean = Double.first(rest, of: mean)
+      square = Double.first(rest, of: square)
+    }
+    let update = old - new
+    weights.add(old * old, at: i)
+    products.add(gradient * update, at: i)
+    let unseen = choose(gradient, equalTo: zero, zero, else: same * hidden * ravine_magnitude(old))
     let size = maximum(unseen, ravine_magnitude(update))
     updates.add(size, at: i)
     lost.add(same * size, at: i)
-    let mean = Double.first(rest, of: T.doubles(m + i))
-    let square = Double.first(rest, of: T.doubles(v + i))
     means.add(mean * mean, at: i)
     squares.add(square, at: i)
     let lives = choose(

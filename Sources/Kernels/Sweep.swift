@@ -15,15 +15,13 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let count = call.pointee.count, ahead = call.pointee.ahead
   let valid = call.pointee.valid, line = R.T.line
   var sums = call.pointee.sums, sizes = call.pointee.sizes
-  // Where sizes are measured, the pass for them fetches the next gradients.
-  let gradientAhead = sizes == nil ? ahead : 0
   var i = 0
   while i < count {
-    let first = i, end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
-    var gradients = LaneSums(), updates = LaneSums()
+    let end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
+    var gradients = LaneSums(), updates = LaneSums(), size = Sizes<R.T>()
     while i < end {
       ravine_prefetch(p + (i &+ ahead))
-      ravine_prefetch(g + (i &+ gradientAhead))
+      ravine_prefetch(g + (i &+ ahead))
       state.prefetch(i &+ ahead)
       let slots = state.line(i), next = i &+ line
       repeat {
@@ -39,6 +37,7 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
           }
           gradients.addSquares(R.T.self, told, at: i)
           updates.addSquares(R.T.self, update, at: i)
+          if sizes != nil { size.add(told, at: i) }
         }
         storeLanes(new, out + i)
         slots.store(s, i)
@@ -50,27 +49,11 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
       own[1] = updates.total
       sums = own + 2
       if let its = sizes {
-        measureGradient(R.T.self, g + first, end &- first, valid &- first, ahead, its)
+        size.store(its)
         sizes = its + 2
       }
     }
   }
-}
-
-/// The sizes of a block that a rule has just read. All rules share it: the block is in the nearest cache.
-@inline(never)
-func measureGradient<T: Scalar>(
-  _: T.Type, _ g: UnsafePointer<T>, _ count: Int, _ valid: Int, _ ahead: Int,
-  _ out: UnsafeMutablePointer<Double>
-) {
-  var sizes = Sizes<T>()
-  var i = 0
-  while i < count {
-    ravine_prefetch(g + (i &+ ahead))
-    sizes.add(T.first(valid &- i, of: loadLanes(g + i)), at: i)
-    i &+= T.Lanes.scalarCount
-  }
-  sizes.store(out)
 }
 
 /// Measures for a rule: sums over the elements, nothing written but the sums.

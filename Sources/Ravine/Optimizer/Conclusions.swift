@@ -5,9 +5,9 @@ import Kernels
 extension Optimizer {
   /// What the stages and rules make of what a phase measured; whether the step is to be skipped.
   func conclude(
-    _ phase: Phase, _ plan: Plan, _ buffers: Buffers, _ scalars: Scalars,
-    _ report: inout StepReport
+    _ phase: Phase, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
   ) throws(RavineError) -> Bool {
+    guard let scalars else { throw .memory }
     for k in 0..<plan.stageCount where plan.stageWork[k].phase == phase.number {
       let stage = plan.stageWork + k
       if stage.pointee.units >= 0 {
@@ -83,7 +83,7 @@ extension Optimizer {
       if let shared = entry.shared { settleShared(row, shared, plan, buffers, scalars) }
       for i in 0..<buffers.work.pointee.tensorCount where all[i].hasGradients {
         guard plan.groupWork[all[i].group].rule == row else { continue }
-        entry.settle[all[i].wide](
+        entry[all[i].wide].settle(
           all[i].ownConstants.unsafelyUnwrapped,
           entry.shared == nil
             ? tensorSums(all[i], buffers) : UnsafePointer(scalars.of(rule: row)))
@@ -125,7 +125,7 @@ extension Optimizer {
     for i in 0..<buffers.work.pointee.tensorCount where all[i].hasGradients {
       guard buffers.steps(i, asMatrix: plan.groupWork[all[i].group].matrix) else { continue }
       let sums = tensorSums(all[i], buffers)
-      if !entry.settle[all[i].wide](all[i].ownConstants.unsafelyUnwrapped + place, sums) {
+      if !entry[all[i].wide].settle(all[i].ownConstants.unsafelyUnwrapped + place, sums) {
         enough = false
       }
     }

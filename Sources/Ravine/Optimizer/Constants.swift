@@ -11,7 +11,7 @@ extension Optimizer {
       for k in 0..<plan.before where plan.stageWork[k].transforms {
         let stage = plan.stageWork[k]
         for wide in 0..<2 where group.pointee.uses(wide) {
-          plan.catalog.stage(stage.row).constants[wide](
+          plan.catalog.stage(stage.row)[wide].constants(
             group.pointee.hyper(of: stage), 0, Double(step + 1),
             group.pointee.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
         }
@@ -53,7 +53,7 @@ extension Optimizer {
   ) {
     let hyper = group.pointee.hyper
     let entry = plan.catalog.rule(group.pointee.rule)
-    entry.constants[wide](hyper, Double(t), out)
+    entry[wide].constants(hyper, Double(t), out)
     if let shared = entry.shared, let scalars {
       shared.begin[wide](out, scalars.of(rule: group.pointee.rule))
     }
@@ -62,7 +62,7 @@ extension Optimizer {
       let stage = plan.stageWork[k]
       out += RAVINE_MAX_CONSTANTS
       // Every rule's first parameter is its rate.
-      plan.catalog.stage(stage.row).constants[wide](
+      plan.catalog.stage(stage.row)[wide].constants(
         group.pointee.hyper(of: stage), hyper[0], Double(t), out)
     }
   }

@@ -8,9 +8,9 @@ extension Optimizer {
     let plan = try currentPlan()
     let out = Document(options.allocator)
     try out.append("\(try print(recipe))\n")
-    let phases = plan.phases.count
+    let phases = plan.phaseCount
     try out.append("\(phases) \(phases == 1 ? "phase" : "phases") over memory\n")
-    for phase in plan.phases { try out.append(try describe(phase, plan)) }
+    for k in 0..<phases { try out.append(try describe(plan.phases[k], plan)) }
     if let k = plan.perturber {
       let name = try stageName(k, in: recipe.stages)
       try out.append(

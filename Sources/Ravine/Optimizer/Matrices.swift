@@ -98,7 +98,7 @@ extension Plan {
     let (rows, columns) = tensor.matrix(lastAxis: facts(ofMatrix: tensor.group).lastAxis)
     var sides = (Double(rows), Double(columns))
     withUnsafeBytes(of: &sides) {
-      catalog.rules[groupWork[tensor.group].rule].settle[tensor.wide](
+      catalog.rules[groupWork[tensor.group].rule][tensor.wide].settle(
         constants, $0.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Double.self))
     }
   }
@@ -150,7 +150,7 @@ extension Optimizer {
   }
 
   /// Steps matrix after matrix: makes the direction, the products, and what comes behind them.
-  func stepMatrices(_ direct: Phase, _ behind: ArraySlice<Phase>, _ plan: Plan, _ buffers: Buffers)
+  func stepMatrices(_ direct: Phase, _ behind: Range<Int>, _ plan: Plan, _ buffers: Buffers)
     throws(RavineError)
   {
     guard let matrices = buffers.matrices else { return }
@@ -170,7 +170,8 @@ extension Optimizer {
       work.pointee.matrix = matrices.memory
       try run(direct, buffers)
       work.pointee.matrix = try multiply(tensor, plan, matrices)
-      for phase in behind {
+      for k in behind {
+        let phase = plan.phases[k]
         try run(phase, buffers)
         while phase.kind == .settle, !settle(phase, plan, buffers) { try run(phase, buffers) }
       }

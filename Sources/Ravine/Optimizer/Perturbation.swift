@@ -63,7 +63,7 @@ extension Optimizer {
     for g in 0..<plan.groups.count {
       let group = plan.groupWork[g]
       for wide in 0..<2 where group.uses(wide) {
-        entry.constants[wide](
+        entry[wide].constants(
           group.hyper(of: stage), squares, Double(step + 1),
           group.stageConstants + (2 * k + wide) * RAVINE_MAX_CONSTANTS)
       }

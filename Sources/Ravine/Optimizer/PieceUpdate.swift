@@ -28,7 +28,7 @@ extension Piece {
         call(
           first, n, UnsafeRawPointer(p), p, tensor.pointee.grad.unsafelyUnwrapped + offset,
           factor(upTo: work.pointee.before), reportSums(first))
-        prepareNorms(first, whole)
+        if work.pointee.prepared > 0 { prepareNorms(first, whole) }
       }
       first += whole
       blocks -= whole
@@ -38,7 +38,7 @@ extension Piece {
 
   /// Squares of the gradient as it came become those of its true size.
   func prepareNorms(_ first: Int, _ blocks: Int) {
-    guard work.pointee.prepared > 0, let sums = reportSums(first) else { return }
+    guard let sums = reportSums(first) else { return }
     let f = factor(upTo: work.pointee.prepared)
     for b in 0..<blocks { sums[2 * b] *= f * f }
   }
@@ -63,7 +63,11 @@ extension Piece {
     let new = follows ? scratch.new : p == UnsafeRawPointer(place) ? place : scratch.p
     call(block, n, p, new, g, factor, sums)
     if follows { follow(upTo: work.pointee.stageCount, block, n, p, new, g, factor, sums) }
-    if let sums, work.pointee.transforming { sums[0] = raw } else { prepareNorms(block, 1) }
+    if let sums, work.pointee.transforming {
+      sums[0] = raw
+    } else if work.pointee.prepared > 0 {
+      prepareNorms(block, 1)
+    }
     if new != place { store(new, block) }
     if let old { inspect(block, old, new) }
   }
@@ -110,7 +114,7 @@ extension Piece {
     } else {
       work.pointee.kernels.update[2 * stage.row + wide].unsafelyUnwrapped(&call)
     }
-    putBack(block, n, slot, stage.slots)
+    if tensor.pointee.packed { putBack(block, n, slot, stage.slots) }
   }
 
   func call(
@@ -126,7 +130,7 @@ extension Piece {
     } else {
       work.pointee.kernels.rule[2 * group.pointee.rule + wide].unsafelyUnwrapped(&call)
     }
-    putBack(block, n, 0, group.pointee.lanes)
+    if tensor.pointee.packed { putBack(block, n, 0, group.pointee.lanes) }
   }
 
   /// A call from block `block` on, with `count` slots from `slot` on, and the rule's scalars.
@@ -137,22 +141,22 @@ extension Piece {
   ) -> ravine_rule_call {
     let offset = block * RAVINE_BLOCK * tensor.pointee.lane
     let stores = work.pointee.phase.kind.writes
+    let inPlace = stores || out == nil
     for k in 0..<count {
-      scratch.arrays[k] = scratch.dummy
-      scratch.masks[k] = 0
       let array = tensor.pointee.slots.unsafelyUnwrapped[slot + k]
-      guard array != nil || isFactored(slot + k) else { continue }
-      scratch.masks[k] = -1
-      guard let array, !isPacked(slot + k) else {
+      scratch.masks[k] = array != nil || isFactored(slot + k) ? -1 : 0
+      if scratch.masks[k] == 0 {
+        scratch.arrays[k] = scratch.dummy
+      } else if isPacked(slot + k) {
         unpack(slot + k, block, n, scratch.copy(k))
         scratch.arrays[k] = scratch.copy(k)
-        continue
+      } else if let array {
+        scratch.arrays[k] = array + offset
+        countBytes(n * tensor.pointee.lane * (stores ? 2 : 1))
+        if inPlace { continue }
+        memcpy(scratch.copy(k), array + offset, ((n + 15) & ~15) * tensor.pointee.lane)
+        scratch.arrays[k] = scratch.copy(k)
       }
-      scratch.arrays[k] = array + offset
-      countBytes(n * tensor.pointee.lane * (stores ? 2 : 1))
-      if stores || out == nil { continue }
-      memcpy(scratch.copy(k), array + offset, ((n + 15) & ~15) * tensor.pointee.lane)
-      scratch.arrays[k] = scratch.copy(k)
     }
     return ravine_rule_call(
       constants: tensor.pointee.constants, p: p, out: out, g: g, factor: factor,

@@ -14,15 +14,14 @@ final class Plan {
   /// How many of them stand before the rule.
   private(set) var before = 0
   /// Bytes of the scalars of a rule and of the stages behind it.
-  var constantsSize: Int {
-    (1 + groups[0].resolved.stages.count - groups[0].before) * RAVINE_MAX_CONSTANTS
-  }
+  let constantsSize: Int
   /// How many stages measure.
   private(set) var columns = 0
   /// One pass over memory each; the last one is the update.
-  private(set) var phases: [Phase] = []
+  let phases: UnsafeMutablePointer<Phase>
+  private(set) var phaseCount = 0
   /// Whether a stage behind the rule measures the update first.
-  var settles: Bool { phases.contains { $0.kind == .settle } }
+  private(set) var settles = false
   private(set) var transforming = false
   /// The stage that accumulates.
   private(set) var accumulator: Int?
@@ -58,14 +57,16 @@ final class Plan {
   private init(
     _ heap: Heap, _ catalog: Catalog, _ groups: [Group], _ groupOf: UnsafeMutablePointer<Int>,
     _ groupWork: UnsafeMutablePointer<GroupWork>, _ stageWork: UnsafeMutablePointer<StageWork>,
-    _ rate: UnsafeMutablePointer<Double>
+    _ phases: UnsafeMutablePointer<Phase>, _ rate: UnsafeMutablePointer<Double>
   ) {
     self.heap = heap
     self.catalog = catalog
+    constantsSize = (1 + groups[0].resolved.stages.count - groups[0].before) * RAVINE_MAX_CONSTANTS
     self.groups = groups
     self.groupOf = groupOf
     self.groupWork = groupWork
     self.stageWork = stageWork
+    self.phases = phases
     self.rate = rate
   }
 
@@ -78,7 +79,9 @@ final class Plan {
     let groups = try assign(recipe, tensors, groupOf, checked)
     let plan = Plan(
       heap, try Catalog.shared(), groups, groupOf, try heap.zeros(GroupWork.self, groups.count),
-      try heap.zeros(StageWork.self, recipe.stages.count + 1), try heap.zeros(Double.self, 1))
+      try heap.zeros(StageWork.self, recipe.stages.count + 1),
+      // A stage has two at most, the rules have four.
+      try heap.allocate(Phase.self, 2 * recipe.stages.count + 4), try heap.zeros(Double.self, 1))
     for g in 0..<groups.count { try plan.prepare(group: g) }
     for i in 0..<tensors.count where !tensors[i].removed {
       let group = plan.groupWork + groupOf[i]
@@ -184,7 +187,12 @@ final class Plan {
       plan(facts(k), k, &scaled)
     }
     if before == stageCount { planRules(scaled) }
-    phases.append(Phase(kind: .update, number: phases.count))
+    append(.update)
+  }
+
+  private func append(_ kind: Phase.Kind, stage: Int = -1) {
+    phases[phaseCount] = Phase(kind: kind, number: phaseCount, stage: stage)
+    phaseCount += 1
   }
 
   private func plan(_ facts: StageFacts, _ k: Int, _ scaled: inout Bool) {
@@ -204,12 +212,12 @@ final class Plan {
       work.pointee.accumulates = true
       transforming = true
       accumulator = k
-      phasesBefore = phases.count
+      phasesBefore = phaseCount
       scaled = true
     }
     if facts.perturbs {
       perturber = k
-      phasesUnmoved = phases.count
+      phasesUnmoved = phaseCount
       scaled = true
     }
     if let units = facts.units {
@@ -219,7 +227,10 @@ final class Plan {
       byColumns = byColumns || units.columns
       scaled = true
     }
-    if facts.settles { phases.append(Phase(kind: .settle, number: phases.count, stage: k)) }
+    if facts.settles {
+      append(.settle, stage: k)
+      settles = true
+    }
     guard let measurement = facts.measures else { return }
     work.pointee.measurement = measurement.rawValue
     work.pointee.phase = measuringPhase(scaled)
@@ -230,8 +241,8 @@ final class Plan {
 
   /// The last measuring phase, or a new one where the gradient was scaled since.
   private func measuringPhase(_ scaled: Bool) -> Int {
-    if scaled { phases.append(Phase(kind: .measure, number: phases.count)) }
-    return phases.count - 1
+    if scaled { append(.measure) }
+    return phaseCount - 1
   }
 
   /// The phases that rules have before the update.
@@ -242,7 +253,7 @@ final class Plan {
     }
     measureRules(scaled || factored)
     for g in 0..<groups.count where groupWork[g].matrix {
-      phases.append(Phase(kind: .direct, number: phases.count))
+      append(.direct)
       return
     }
   }
@@ -284,7 +295,7 @@ final class Plan {
 
   /// Evaluates the schedules. One that leaves its parameter's range is an error.
   func move(to t: Double) throws(RavineError) {
-    for m in moving { try m.move(to: t) }
+    for k in 0..<moving.count { try moving[k].move(to: t) }
   }
 
   /// Takes new numbers for the same clauses; whether the state that there is fits them.

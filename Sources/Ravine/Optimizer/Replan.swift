@@ -101,7 +101,7 @@ extension Optimizer {
       let buffers = try Buffers.make(new, tensors, options)
       buffers.matrices = try Matrices.make(new, tensors, options, buffers.heap)
       let tables = try makeState(new, buffers.heap)
-      let numbers = try Scalars(next, heap)
+      let numbers = try Scalars.make(next, heap)
       try checkMemory()
       adopt(new, buffers, tables)
       if let old = scalars {

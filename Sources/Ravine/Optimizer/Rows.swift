@@ -201,10 +201,10 @@ extension Optimizer {
         "\(try stageName(k, in: recipe.stages)) measures units of the whole of '\(tensor.text)', which some of its rows do not tell: use it with rvn_optimizer_step"
       )
     }
-    for phase in plan.phases where phase.kind == .settle {
+    for k in 0..<plan.phaseCount where plan.phases[k].kind == .settle {
       throw RavineError(
         RVN_ERR_UNSUPPORTED,
-        "\(try stageName(phase.stage, in: recipe.stages)) measures the whole update of '\(tensor.text)', which some of its rows do not tell: use it with rvn_optimizer_step"
+        "\(try stageName(plan.phases[k].stage, in: recipe.stages)) measures the whole update of '\(tensor.text)', which some of its rows do not tell: use it with rvn_optimizer_step"
       )
     }
     for k in plan.before..<plan.stageCount where plan.stageWork[k].slots > 0 && k != plan.storing {

@@ -2,7 +2,7 @@ import Kernels
 
 /// The numbers that stages and rules remember for all tensors together. A step changes copies, which
 /// take the place of the numbers when it has done its work.
-struct Scalars {
+final class Scalars {
   let names: [Text]
   /// Where those of each stage begin, and those of each rule by its row.
   private let places: [Int]
@@ -10,8 +10,16 @@ struct Scalars {
   let values: UnsafeMutablePointer<Double>
   private let pending: UnsafeMutablePointer<Double>
 
+  private init(
+    _ names: [Text], _ places: [Int], _ rulePlaces: [(row: Int, place: Int)],
+    _ values: UnsafeMutablePointer<Double>
+  ) {
+    (self.names, self.places, self.rulePlaces) = (names, places, rulePlaces)
+    (self.values, pending) = (values, values + names.count)
+  }
+
   /// At their start, for a whole recipe.
-  init(_ recipe: Recipe, _ heap: Heap) throws(RavineError) {
+  static func make(_ recipe: Recipe, _ heap: Heap) throws(RavineError) -> Scalars {
     var names: [Text] = [], starts: [Double] = [], places: [Int] = []
     func add(_ element: Element, _ name: Text) throws(RavineError) {
       for scalar in try element.declaration.scalars {
@@ -29,13 +37,11 @@ struct Scalars {
       try add(rule, Text(try rule.declaration.name))
     }
     try checkMemory()
-    values = try heap.allocate(Double.self, 2 * names.count)
-    pending = values + names.count
+    let values = try heap.allocate(Double.self, 2 * names.count)
     for (k, start) in starts.enumerated() { values[k] = start }
-    self.names = names
-    self.places = places
-    self.rulePlaces = rulePlaces
-    begin()
+    let made = Scalars(names, places, rulePlaces, values)
+    made.begin()
+    return made
   }
 
   /// Those that stage k may change in this step.

@@ -60,7 +60,7 @@ extension Optimizer {
     }
     try checkCurvature(plan, buffers)
     connect(plan, buffers, reporting)
-    try run(plan.phases[..<plan.phasesBefore], plan, buffers, &report)
+    try run(0..<plan.phasesBefore, plan, buffers, &report)
     if report.skipped == .no {
       if plan.accumulator == nil {
         try update(from: 0, plan, buffers, &report)
@@ -82,7 +82,7 @@ extension Optimizer {
     var first = first
     if let k = plan.perturber {
       if perturbed { readOrigins(plan, k) }
-      try run(plan.phases[first..<plan.phasesUnmoved], plan, buffers, &report)
+      try run(first..<plan.phasesUnmoved, plan, buffers, &report)
       first = plan.phasesUnmoved
       if report.skipped == .no, !perturbed {
         return try perturb(plan, k, buffers, &report)
@@ -90,7 +90,7 @@ extension Optimizer {
     }
     if report.skipped == .no {
       makeConstants(plan, buffers)
-      try run(plan.phases[first...], plan, buffers, &report)
+      try run(first..<plan.phaseCount, plan, buffers, &report)
     }
     if perturbed, let k = plan.perturber {
       try restore(k, all: report.skipped != .no, buffers)
@@ -99,9 +99,8 @@ extension Optimizer {
 
   /// What holds at the beginning of each step.
   func begin(_ plan: Plan) throws(RavineError) -> StepReport {
-    guard let scalars else { throw .memory }
     try plan.move(to: Double(step))
-    scalars.begin()
+    scalars?.begin()
     var report = StepReport()
     report.step = step
     report.lr = plan.rate.pointee
@@ -110,16 +109,16 @@ extension Optimizer {
 
   /// Some phases in order, the last of them the update or not. A stage may skip the rest.
   func run(
-    _ phases: ArraySlice<Phase>, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
+    _ phases: Range<Int>, _ plan: Plan, _ buffers: Buffers, _ report: inout StepReport
   ) throws(RavineError) {
-    guard let scalars else { throw .memory }
-    for (k, phase) in zip(phases.indices, phases) {
+    for k in phases {
+      let phase = plan.phases[k]
       if phase.kind == .direct {
-        try stepMatrices(phase, phases[(k + 1)...], plan, buffers)
+        try stepMatrices(phase, k + 1..<phases.upperBound, plan, buffers)
         continue
       }
       try run(phase, buffers)
-      if phase.kind == .measure, try conclude(phase, plan, buffers, scalars, &report) {
+      if phase.kind == .measure, try conclude(phase, plan, buffers, &report) {
         if phase.number >= plan.phasesBefore { emptyWindow() }
         return
       }
@@ -136,7 +135,7 @@ extension Optimizer {
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       all[i].t += 1
       all[i].part = part
-      if plan.groupWork[all[i].group].factored, all[i].isFactorable {
+      if plan.factored, plan.groupWork[all[i].group].factored, all[i].isFactorable {
         buffers.work.pointee.factors[i].commit(all[i])
       }
     }
@@ -160,9 +159,10 @@ extension Optimizer {
       guard grad == nil || !all[i].removed else {
         throw .argument("grads[\(i)] is not NULL, but tensor \(i) was removed")
       }
-      let size = ElementType.size(all[i].givenType) ?? 0
-      all[i].grad =
-        plan.groupWork[all[i].group].rule < 0 ? nil : grad.map { $0 + all[i].begin * size }
+      all[i].grad = plan.groupWork[all[i].group].rule < 0 ? nil : grad
+      if all[i].begin > 0, let grad = all[i].grad {  // of a shard
+        all[i].grad = grad + all[i].begin * (ElementType.size(all[i].givenType) ?? 0)
+      }
       all[i].gradType = all[i].givenType
       all[i].sum = nil
       all[i].origin = nil

@@ -88,12 +88,14 @@ extension Piece {
 
   // MARK: state
 
+  @inline(__always)
   func isPacked(_ slot: Int) -> Bool {
     tensor.pointee.packed
       && tensor.pointee.types.unsafelyUnwrapped[slot] != tensor.pointee.laneType
   }
 
   /// Whether lanes get what moments by row and by column say.
+  @inline(__always)
   func isFactored(_ slot: Int) -> Bool {
     tensor.pointee.packed
       && tensor.pointee.types.unsafelyUnwrapped[slot] == SlotType.factored
@@ -131,7 +133,7 @@ extension Piece {
 
   /// Puts the packed ones of some slots back where they were unpacked from.
   func putBack(_ block: Int, _ n: Int, _ first: Int, _ count: Int) {
-    guard tensor.pointee.packed, work.pointee.phase.kind == .update else { return }
+    guard work.pointee.phase.kind == .update else { return }
     for k in 0..<count
     where scratch.masks[k] != 0 && isPacked(first + k) && !isFactored(first + k) {
       pack(scratch.copy(k), first + k, block, n, dithered: true)

@@ -137,7 +137,7 @@ enum ElementType {
   }
 
   static func aligned(_ p: UnsafeRawPointer?, _ type: Int32) -> Bool {
-    UInt(bitPattern: p) % UInt(size(type) ?? 1) == 0
+    UInt(bitPattern: p) & UInt((size(type) ?? 1) - 1) == 0
   }
 }
 

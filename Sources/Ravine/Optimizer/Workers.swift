@@ -55,14 +55,19 @@ private func prefetch(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Wor
   let kind = work.pointee.phase.kind
   let gradientOnly =
     kind == .count || kind == .look || (kind == .measure && !work.pointee.phase.ruleMeasures)
-  let slots = gradientOnly ? 0 : work.pointee.groups[tensor.pointee.group].lanes
+  prefetch(grad, bytes)
+  if gradientOnly { return }
+  if let data = tensor.pointee.data { prefetch(data, bytes) }
+  for k in 0..<work.pointee.groups[tensor.pointee.group].lanes {
+    if let array = tensor.pointee.slots.unsafelyUnwrapped[k] { prefetch(array, bytes) }
+  }
+}
+
+@inline(__always)
+private func prefetch(_ array: UnsafeRawPointer, _ bytes: Int) {
   var at = 0
   while at < bytes {
-    ravine_prefetch(grad + at)
-    if !gradientOnly, let data = tensor.pointee.data { ravine_prefetch(data + at) }
-    for k in 0..<slots {
-      if let array = tensor.pointee.slots.unsafelyUnwrapped[k] { ravine_prefetch(array + at) }
-    }
+    ravine_prefetch(array + at)
     at += 64
   }
 }
