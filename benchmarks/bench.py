@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs the benchmarks and prints their tables: see README.md.
 
-    python benchmarks/bench.py [--quick] [memory] [small] [monitor] [matrices] [python] [gpt2] [muon]
-        [startup]
+    python benchmarks/bench.py [--quick] [memory] [small] [joints] [monitor] [matrices] [python]
+        [gpt2] [muon] [startup]
 
 Nothing is asserted about time. RAVINE_LIBRARY is the library that is measured (default:
 build/libravine.so.0), BENCH_BUILD the folder that C programs are compiled into (default:
@@ -106,6 +106,8 @@ def main() -> int:
         "memory": ("one large tensor, beside a loop that moves the same bytes",
                    lambda: [compiled("memory"), *size]),
         "small": ("small models, from C", lambda: [compiled("small"), *(["50"] if quick else [])]),
+        "joints": ("what costs nothing while it is not used",
+                   lambda: [compiled("joints"), *(["50"] if quick else [])]),
         "matrices": ("products of matrices, beside what the machine can multiply and add",
                      lambda: [compiled("matrices"), *(["256", "768"] if quick else [])]),
         "monitor": ("a monitor that is attached",

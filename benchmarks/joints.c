@@ -79,8 +79,6 @@ static void table(size_t count, size_t size, double slice) {
                 {"one rank of one, with all_sum", one_rank(&x), 0, 0, 0},
                 {"a step was made in parts, and of rows", once_in_parts(&x), 0, 0, 0},
                 {"clauses that match nothing", some_frozen(&x), 0, 0, 0},
-                {"unscale(1) | accumulate(1) | adamw",
-                 attach("unscale(1) | accumulate(1) | adamw(1e-3)", &x, 1), 0, 0, 0},
                 {"adamw alone, once more", attach(recipe, &x, 1), 0, 0, 0}};
   enum { ROWS = sizeof rows / sizeof *rows };
   time_rows(rows, ROWS, &x, slice);

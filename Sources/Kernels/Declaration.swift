@@ -196,7 +196,8 @@ public final class RuleEntry {
 
   init(
     _ declaration: Declaration, _ narrow: Arithmetic, _ wide: Arithmetic, hyperSize: Int,
-    stateSize: Int, measuresSize: Int = 0, shared: Shared? = nil, matrix: Matrix? = nil, factors: Factors? = nil
+    stateSize: Int, measuresSize: Int = 0, shared: Shared? = nil, matrix: Matrix? = nil,
+    factors: Factors? = nil
   ) {
     self.declaration = declaration
     (self.narrow, self.wide) = (narrow, wide)

@@ -12,8 +12,7 @@ struct Sizes<T: Scalar> {
     T.widen(x) { sum.add(ravine_magnitude($0), at: i, group: $1) }
   }
 
-  /// Out of the loops of rules, which all have it.
-  @inline(never)
+  @inline(__always)
   func store(_ out: UnsafeMutablePointer<Double>) {
     out[0] = sum.total
     var most = Double.Lanes.zero

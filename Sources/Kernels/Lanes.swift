@@ -1,7 +1,13 @@
 import CShims
 
+#if hasFeature(Embedded)
+public typealias SIMDNumber = SIMDScalar & BinaryFloatingPoint
+#else
+public typealias SIMDNumber = SIMDScalar & BinaryFloatingPoint & Codable
+#endif
+
 /// A type that arithmetic is done in: Float, and Double for Double tensors.
-public protocol Scalar: SIMDScalar, BinaryFloatingPoint {
+public protocol Scalar: SIMDNumber {
   /// What is worked on at a time: 64 bytes, which are two registers of AVX2 or one of AVX-512; without
   /// AVX one register of 16 bytes.
   associatedtype Lanes: SIMD where Lanes.Scalar == Self

@@ -14,10 +14,10 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let state = Slots<R>(call)
   let count = call.pointee.count, ahead = call.pointee.ahead
   let valid = call.pointee.valid, line = R.T.line
-  var sums = call.pointee.sums, sizes = call.pointee.sizes
+  let tells = call.pointee.sums != nil
   var i = 0
   while i < count {
-    let end = sums == nil ? count : min(i &+ Int(RAVINE_BLOCK), count)
+    let end = tells ? min(i &+ Int(RAVINE_BLOCK), count) : count
     var gradients = LaneSums(), updates = LaneSums(), size = Sizes<R.T>()
     while i < end {
       ravine_prefetch(p + (i &+ ahead))
@@ -28,7 +28,7 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
         var s = slots.load(i)
         let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
         let new = rule.apply(old, gradient * factor, &s)
-        if sums != nil {
+        if tells {
           var told = gradient, update = old - new
           // A branch, since only the last lanes of a tensor are ever padding.
           if valid &- i < R.T.Lanes.scalarCount {
@@ -36,23 +36,56 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
             update = R.T.first(valid &- i, of: update)
           }
           gradients.addSquares(R.T.self, told, at: i)
-          updates.addSquares(R.T.self, update, at: i)
-          if sizes != nil { size.add(told, at: i) }
+          updates.addSquares(R.T.self, Late<R.T>(call).exchange(update, at: i), at: i)
+          if call.pointee.sizes != nil { size.add(told, at: i) }
         }
         storeLanes(new, out + i)
         slots.store(s, i)
         i &+= R.T.Lanes.scalarCount
       } while R.T.goesOn(i, next)
     }
-    if let own = sums {
-      own[0] = gradients.total
-      own[1] = updates.total
-      sums = own + 2
-      if let its = sizes {
-        size.store(its)
-        sizes = its + 2
-      }
+    if tells { Told(gradients: gradients, updates: updates, size: size).store(call, at: i) }
+  }
+}
+
+/// Updates on their way into a sum: they come out in their order, 256 bytes later. An update is the end of a
+/// long chain, and a sum that waited for it would keep the processor from looking further ahead.
+struct Late<T: Scalar> {
+  private let bytes: UnsafeMutableRawPointer
+
+  @inline(__always)
+  init(_ call: UnsafePointer<ravine_rule_call>) { bytes = call.pointee.late.unsafelyUnwrapped }
+
+  @inline(__always)
+  static var count: Int { 256 / MemoryLayout<T>.size }
+
+  @inline(__always)
+  func exchange(_ x: T.Lanes, at i: Int) -> T.Lanes {
+    let place = bytes.assumingMemoryBound(to: T.self) + (i & (Self.count &- 1))
+    let before: T.Lanes = loadLanes(place)
+    storeLanes(x, place)
+    return before
+  }
+}
+
+/// What a rule tells of a block.
+struct Told<T: Scalar> {
+  let gradients, updates: LaneSums
+  let size: Sizes<T>
+
+  /// Where the block ended before element i. Out of the loops of rules, which all have it.
+  @inline(never)
+  func store(_ call: UnsafePointer<ravine_rule_call>, at i: Int) {
+    let late = Late<T>(call), block = 2 &* ((i &- 1) >> Int(RAVINE_BLOCK_BITS))
+    var updates = updates, k = i
+    while k < i &+ Late<T>.count {
+      updates.addSquares(T.self, late.exchange(.zero, at: k), at: k)
+      k &+= T.Lanes.scalarCount
     }
+    let sums = call.pointee.sums.unsafelyUnwrapped + block
+    sums[0] = gradients.total
+    sums[1] = updates.total
+    if let sizes = call.pointee.sizes { size.store(sizes + block) }
   }
 }
 

@@ -177,7 +177,7 @@ struct MatrixTests {
     memory.initializeMemory(as: UInt8.self, repeating: 0xff, count: size + 64)
     var out = [T](repeating: .nan, count: g.count)
     let bytes = g.count * MemoryLayout<T>.size
-    try g.withUnsafeBytes { if let from = $0.baseAddress { memcpy(memory, from, bytes) } }
+    g.withUnsafeBytes { if let from = $0.baseAddress { memcpy(memory, from, bytes) } }
     let result = try iteration.run(memory, options)
     out.withUnsafeMutableBytes { if let to = $0.baseAddress { memcpy(to, result, bytes) } }
     for i in size..<size + 64 { #expect(memory.load(fromByteOffset: i, as: UInt8.self) == 0xff) }

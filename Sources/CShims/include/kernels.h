@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 enum {
-  RAVINE_BLOCK = 1024,         /* elements of a block, the unit of everything */
+  RAVINE_BLOCK_BITS = 10,
+  RAVINE_BLOCK = 1 << RAVINE_BLOCK_BITS, /* elements of a block, the unit of everything */
   RAVINE_MAX_ENTRIES = 128,    /* rules, stages or other rows of a table of kernels */
   RAVINE_MAX_SLOTS = 8,        /* state slots of a rule */
   RAVINE_MAX_MEASURES = 4,     /* measurements of a rule */
@@ -33,6 +34,7 @@ typedef struct ravine_rule_call {
   size_t measuring;      /* 1: measure only; of a matrix rule: the first part, whose direction is out */
   double *sizes;         /* sweep: NULL, or beside sums to receive for each block the sum of magnitudes
                             of g and the largest; NaN counts as larger than all */
+  void *late;            /* sweep, with sums: 256 bytes of zeros, on 64, and left so */
 } ravine_rule_call;
 
 typedef void (*ravine_rule_kernel)(const ravine_rule_call *);

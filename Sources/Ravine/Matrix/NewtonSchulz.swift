@@ -30,7 +30,7 @@ struct NewtonSchulz {
   /// Whole groups of lanes; what is behind the matrix is 0.
   private var padded: Int { (rows * columns + 15) & ~15 }
   private var squares: Int { (short * short + 15) & ~15 }
-  private var blocks: Int { (rows * columns + RAVINE_BLOCK - 1) / RAVINE_BLOCK }
+  private var blocks: Int { blockCount(rows * columns) }
 
   /// Bytes that `run` needs: X twice, two square matrices, sums of blocks, what the products need.
   var workspace: Int {

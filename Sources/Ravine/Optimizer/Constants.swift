@@ -19,10 +19,11 @@ extension Optimizer {
     }
   }
 
-  /// Those of the rules and the stages behind them: once for a group, and for tensors that count other
-  /// steps.
+  /// Those of the rules and the stages behind them: once for a group, and for a run of its tensors that
+  /// count other steps.
   func makeConstants(_ plan: Plan, _ buffers: Buffers) {
     for g in 0..<plan.groups.count { plan.groupWork[g].t = 0 }
+    var last: UnsafeMutablePointer<Tensor>?
     let all = buffers.work.pointee.tensors
     for i in 0..<buffers.work.pointee.tensorCount where all[i].grad != nil {
       let tensor = all + i, group = plan.groupWork + tensor.pointee.group
@@ -31,10 +32,15 @@ extension Optimizer {
         continue
       }
       if group.pointee.t == 0 { makeConstants(of: group, tensor.pointee.t + 1, plan) }
-      tensor.pointee.constants =
-        group.pointee.t == tensor.pointee.t + 1
-        ? group.pointee.ruleConstants + tensor.pointee.wide * plan.constantsSize
-        : ownConstants(of: tensor, group, plan)
+      if group.pointee.t == tensor.pointee.t + 1 {
+        tensor.pointee.constants =
+          group.pointee.ruleConstants + tensor.pointee.wide * plan.constantsSize
+      } else if let last, last.pointee.counts(as: tensor.pointee) {
+        tensor.pointee.constants = last.pointee.constants
+      } else {
+        tensor.pointee.constants = ownConstants(of: tensor, group, plan)
+        last = tensor
+      }
     }
   }
 

@@ -71,7 +71,7 @@ struct FactorWork: BitwiseCopyable {
       }
     }
     var begin = 0
-    for b in 0..<(count + RAVINE_BLOCK - 1) / RAVINE_BLOCK {
+    for b in 0..<blockCount(count) {
       let end = min(begin + RAVINE_BLOCK, count)
       let row = begin / columns, last = (end - 1) / columns
       if row * columns < begin { rowSums[row] += edges[2 * b] }

@@ -30,7 +30,9 @@ public final class Optimizer {
   /// Range tests that run.
   var tests = 0
   /// Numbers of stages and rules; made by prepare.
-  var scalars: Scalars?
+  var scalars: Scalars? { didSet { remembers = scalars.map { $0.names.count > 0 } ?? false } }
+  /// Whether there are any.
+  private(set) var remembers = false
   /// Whether a stage moved the parameters, and waits for a second gradient.
   var perturbed = false
   /// The step that is being made in parts, and how many there were.

@@ -36,7 +36,7 @@ extension Piece {
     let out = sums + tensor.pointee.firstBlock
     var block = first
     if unchanged(before: stage), tensor.pointee.gradType == tensor.pointee.laneType {
-      let whole = min(blocks, tensor.pointee.count / RAVINE_BLOCK - first)
+      let whole = min(blocks, tensor.pointee.count >> RAVINE_BLOCK_BITS - first)
       if whole > 0 {
         let start =
           tensor.pointee.grad.unsafelyUnwrapped + first * RAVINE_BLOCK * tensor.pointee.lane

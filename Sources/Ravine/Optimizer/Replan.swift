@@ -208,7 +208,7 @@ extension Optimizer {
         if type != SlotType.none, type != tensors[i].laneType { tensors[i].packed = true }
       }
       tensors[i].ownConstants = tables.constants + i * new.constantsSize
-      tensors[i].firstBlock = firstBlock + tensors[i].begin / RAVINE_BLOCK
+      tensors[i].firstBlock = firstBlock + tensors[i].begin >> RAVINE_BLOCK_BITS
       firstBlock += tensors[i].sums.count
       at += group.slots.count
     }

@@ -84,8 +84,8 @@ extension Optimizer {
           let x = tensors[i].wide == 1 ? given : Double(Float(given))
           if x.isFinite { continue }
           return RavineError(
-              RVN_ERR_NONFINITE,
-              "the \(what) of '\(tensors[i].text)' is \(x) at index \(tensors[i].begin + k)\(more)")
+            RVN_ERR_NONFINITE,
+            "the \(what) of '\(tensors[i].text)' is \(x) at index \(tensors[i].begin + k)\(more)")
         }
       }
     }

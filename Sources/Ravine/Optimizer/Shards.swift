@@ -14,7 +14,7 @@ extension Tensor {
   /// Whether there is anything in the whole tensor to step.
   var hasGradients: Bool { grad != nil && fullCount > 0 }
 
-  private var fullBlocks: Int { (fullCount + RAVINE_BLOCK - 1) / RAVINE_BLOCK }
+  private var fullBlocks: Int { blockCount(fullCount) }
 
   /// The elements of a rank. All have as many blocks; what is left goes to one rank after the other,
   /// from `turn` on, so that many small tensors are spread, too.
@@ -50,7 +50,7 @@ extension Optimizer {
     let own = tensor.shard(options.rank, options.world)
     tensor.count = own.count
     tensor.begin = own.lowerBound
-    tensor.drawn = own.lowerBound / RAVINE_BLOCK
+    tensor.drawn = own.lowerBound >> RAVINE_BLOCK_BITS
     tensor.data = tensor.data.map {
       $0 + own.lowerBound * (ElementType.size(tensor.type) ?? 0)
     }

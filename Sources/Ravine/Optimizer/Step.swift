@@ -70,7 +70,7 @@ extension Optimizer {
         try closeWindow(of: accumulated + 1, plan, buffers, &report)
       }
     }
-    scalars?.commit()
+    if remembers { scalars?.commit() }
     return report
   }
 
@@ -100,7 +100,7 @@ extension Optimizer {
   /// What holds at the beginning of each step.
   func begin(_ plan: Plan) throws(RavineError) -> StepReport {
     try plan.move(to: Double(step))
-    scalars?.begin()
+    if remembers { scalars?.begin() }
     var report = StepReport()
     report.step = step
     report.lr = plan.rate.pointee
@@ -188,8 +188,8 @@ extension Optimizer {
     work.pointee.call = accumulated
     work.pointee.storing = plan.storing.map { plan.facts($0).storing } ?? .plain
     work.pointee.storingStage = plan.storing ?? -1
-    for u in 0..<plan.unitStages * tensors.count {
-      work.pointee.units[u].clear(tensors[u % tensors.count])
+    for k in 0..<plan.unitStages {
+      for i in 0..<tensors.count { work.pointee.units[k * tensors.count + i].clear(tensors[i]) }
     }
     if plan.factored {
       for i in 0..<work.pointee.tensorCount { work.pointee.factors[i].clear() }

@@ -77,11 +77,11 @@ struct Tensor: BitwiseCopyable {
   var text: Text { Text(name, count: nameCount) }
   /// 1 where the arithmetic is in Double, else 0.
   var wide: Int { type == RVN_F64 ? 1 : 0 }
-  var blocks: Int { (count + RAVINE_BLOCK - 1) / RAVINE_BLOCK }
+  var blocks: Int { blockCount(count) }
   /// The numbers of the blocks of the whole tensor, which sums are kept by.
   var sums: Range<Int> {
-    let first = firstBlock - begin / RAVINE_BLOCK
-    return first..<first + (fullCount + RAVINE_BLOCK - 1) / RAVINE_BLOCK
+    let first = firstBlock - begin >> RAVINE_BLOCK_BITS
+    return first..<first + blockCount(fullCount)
   }
   /// The type of the arithmetic.
   var laneType: Int32 { wide == 1 ? RVN_F64 : RVN_F32 }
@@ -89,11 +89,18 @@ struct Tensor: BitwiseCopyable {
   var lane: Int { wide == 1 ? 8 : 4 }
   /// Whether it has 16 bits for an element, which the arithmetic is rounded to.
   var half: Bool { type == RVN_BF16 || type == RVN_F16 }
+  /// Whether scalars that hang on the step are those of another.
+  func counts(as other: Tensor) -> Bool {
+    t == other.t && group == other.group && wide == other.wide
+  }
   /// Whether it has matrices, which are the last two axes.
   var isFactorable: Bool { rank > 1 && count > 0 }
   /// State arrays are padded to whole groups of lanes.
   var padded: Int { (count + 15) & ~15 }
 }
+
+/// How many blocks so many elements take. A shift: where code is to be small, a division would stay one.
+func blockCount(_ elements: Int) -> Int { (elements + RAVINE_BLOCK - 1) >> RAVINE_BLOCK_BITS }
 
 enum ElementType {
   /// Of checkpoints only.

@@ -234,6 +234,8 @@ struct Scratch {
   var masks: UnsafeMutablePointer<Int> {
     (base + 4 * Scratch.block + 512).assumingMemoryBound(to: Int.self)
   }
+  /// Zeros, which a rule uses and leaves so.
+  var late: UnsafeMutableRawPointer { base + 4 * Scratch.block + 768 }
   /// Random bits for a block.
   var bits: UnsafeMutableRawPointer { copy(RAVINE_MAX_SLOTS) }
   func floats(_ p: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {

@@ -25,10 +25,12 @@ func forEach(
   let entry: rvn_body = { loop, worker in
     work(loop.unsafelyUnwrapped.assumingMemoryBound(to: Loop.self), worker)
   }
-  if let host = options.parallelFor {
-    host(options.parallelUser, threads, entry, &loop)
-  } else {
-    ravine_parallel(threads, entry, &loop)
+  withUnsafeMutablePointer(to: &loop) {
+    if let host = options.parallelFor {
+      host(options.parallelUser, threads, entry, $0)
+    } else {
+      ravine_parallel(threads, entry, $0)
+    }
   }
   if loop.finished < threads {
     throw RavineError(
@@ -48,8 +50,10 @@ func forEach(
 ) throws(RavineError) {
   try checkMemory()
   var box = Body(call: body)
-  try forEach(items, threads: threads, options, &box) { context, item, worker in
-    context.assumingMemoryBound(to: Body.self).pointee.call(item, worker)
+  try withUnsafeMutablePointer(to: &box) { (box) throws(RavineError) in
+    try forEach(items, threads: threads, options, box) { context, item, worker in
+      context.assumingMemoryBound(to: Body.self).pointee.call(item, worker)
+    }
   }
 }
 
