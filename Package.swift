@@ -33,6 +33,7 @@ let common: [SwiftSetting] = [
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 /// The loops are in the kernels; the rest is better small: also what several functions do alike is one.
+/// What a step does for each tensor is marked @_optimize(speed).
 let small: [SwiftSetting] = [
   .unsafeFlags(
     ["-Osize", "-Xllvm", "-enable-machine-outliner=always"], .when(configuration: .release))

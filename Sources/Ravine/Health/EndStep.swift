@@ -56,6 +56,7 @@ extension Monitor {
     return true
   }
 
+  @_optimize(speed)
   private func endStep(of i: Int, _ row: inout FlightRow) {
     let s = subject(i)
     endStep(of: s.pointee.gradient, &row)
@@ -85,6 +86,7 @@ extension Monitor {
     return subjects.base.unsafelyUnwrapped + i
   }
 
+  @_optimize(speed)
   private func endStep(of track: UnsafeMutablePointer<Track>?, _ row: inout FlightRow) {
     guard let track, track.pointee.step == steps else { return }
     let s = track.pointee.statistics

@@ -32,6 +32,7 @@ extension Monitor {
 
   /// Takes its facts about a tensor. `gradient`: of the gradient as it was given; nil: not measured. What
   /// the host recorded in this step itself stands.
+  @_optimize(speed)
   func take(
     _ facts: TensorFacts, _ gradient: UnsafePointer<Statistics>?, _ index: Int,
     _ track: UnsafeMutablePointer<Track>

@@ -18,6 +18,7 @@ struct Piece {
     wide = tensor.pointee.wide
   }
 
+  @_optimize(speed)
   func run(_ first: Int, _ blocks: Int) {
     switch work.pointee.phase.kind {
     case .count:

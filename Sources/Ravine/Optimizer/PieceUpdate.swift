@@ -14,6 +14,7 @@ extension Piece {
   }
 
   /// Block by block, or several at once where memory is used as it lies.
+  @_optimize(speed)
   func update(_ first: Int, _ blocks: Int) {
     var first = first, blocks = blocks
     countBytes(gradient: blocks, first)
@@ -117,6 +118,7 @@ extension Piece {
     if tensor.pointee.packed { putBack(block, n, slot, stage.slots) }
   }
 
+  @_optimize(speed)
   func call(
     _ block: Int, _ n: Int, _ p: UnsafeRawPointer, _ out: UnsafeMutableRawPointer?,
     _ g: UnsafeRawPointer, _ factor: Double, _ sums: UnsafeMutablePointer<Double>?
@@ -134,6 +136,7 @@ extension Piece {
   }
 
   /// A call from block `block` on, with `count` slots from `slot` on, and the rule's scalars.
+  @_optimize(speed)
   func call(
     _ block: Int, _ n: Int, _ slot: Int, _ count: Int, _ p: UnsafeRawPointer,
     _ out: UnsafeMutableRawPointer?, _ g: UnsafeRawPointer, _ factor: Double,

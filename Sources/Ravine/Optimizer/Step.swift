@@ -146,6 +146,7 @@ extension Optimizer {
   }
 
   /// Notes this step's gradients; whether there is any.
+  @_optimize(speed)
   private func takeGradients(_ grads: UnsafeBufferPointer<UnsafeRawPointer?>?, _ plan: Plan)
     throws(RavineError) -> Bool
   {

@@ -21,6 +21,7 @@ func runWorker(_ work: UnsafeMutablePointer<Work>, _ worker: Int) {
   _ = ravine_next(&work.pointee.finished)
 }
 
+@_optimize(speed)
 private func run(_ work: UnsafePointer<Work>, _ task: TaskWork, _ scratch: Scratch) {
   var index = task.tensor, first = task.first, rest = task.blocks
   while rest > 0 {

@@ -61,6 +61,7 @@ extension Attachment {
 
   // MARK: tensors
 
+  @_optimize(speed)
   private func takeTensors(
     _ report: StepReport, _ optimizer: Optimizer, _ plan: Plan, _ buffers: Buffers,
     _ monitor: Monitor

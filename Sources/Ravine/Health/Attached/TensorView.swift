@@ -90,6 +90,7 @@ struct TensorView {
   // MARK: sums
 
   /// Adds up the blocks in their order. `scratch`: room for a block.
+  @_optimize(speed)
   func sums(_ scratch: UnsafeMutablePointer<Double>) -> TensorSums {
     var out = TensorSums(), squares = 0.0, absolutes = 0.0, largest = 0.0
     var rule = (squares: 0.0, absolutes: 0.0, largest: 0.0)
@@ -155,6 +156,7 @@ struct TensorView {
 
   // MARK: facts
 
+  @_optimize(speed)
   func facts(_ sums: TensorSums, updated: Bool) -> TensorFacts {
     var out = TensorFacts()
     out.rank = tensor.pointee.rank
