@@ -43,10 +43,12 @@ SHARED := -shared -Wl,-soname,libravine.so.0 -Wl,-z,nodelete -Wl,-z,now -Wl,-z,n
 # Sources/CShims/scope.c). Swift emits what one module uses of another again; sections of their own
 # (--unique) let the copies be dropped. Of all symbols only rvn_* stay visible and no section is in a
 # group, so that the object can live in a host that is itself written in Swift. The package manager
-# leaves the objects of files that are gone. Literals end up end to end, not on multiples of 16.
+# leaves the objects of files that are gone, and does not see that a header or a flag changed. Literals end
+# up end to end, not on multiples of 16.
 define library
 $(2)/ravine.done: $(SOURCES)
 	@echo "swift build for $(1)"
+	@[ -z "$$$$(find -L Package.swift Sources/*/include include -newer $$@ 2>/dev/null)" ] || rm -rf $(2)
 	@mkdir -p $(2)
 	@swift build -c release --scratch-path $(2) --product ravine-c $(3) > $(2)/ravine.log 2>&1 \
 	  || { cat $(2)/ravine.log; exit 1; }

@@ -14,11 +14,11 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let state = Slots<R>(call)
   let count = call.pointee.count, ahead = call.pointee.ahead
   let valid = call.pointee.valid, line = R.T.line
-  let tells = call.pointee.sums != nil
+  let updates = call.pointee.updates?.assumingMemoryBound(to: R.T.self)
+  let stretch = updates == nil ? count : Told<R.T>.stretch
   var i = 0
   while i < count {
-    let end = tells ? min(i &+ Int(RAVINE_BLOCK), count) : count
-    var gradients = LaneSums(), updates = LaneSums(), size = Sizes<R.T>()
+    let first = i, end = min(i &+ stretch, count)
     while i < end {
       ravine_prefetch(p + (i &+ ahead))
       ravine_prefetch(g + (i &+ ahead))
@@ -26,66 +26,66 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
       let slots = state.line(i), next = i &+ line
       repeat {
         var s = slots.load(i)
-        let old: R.T.Lanes = loadLanes(p + i), gradient: R.T.Lanes = loadLanes(g + i)
-        let new = rule.apply(old, gradient * factor, &s)
-        if tells {
-          var told = gradient, update = old - new
-          // A branch, since only the last lanes of a tensor are ever padding.
-          if valid &- i < R.T.Lanes.scalarCount {
-            told = R.T.first(valid &- i, of: told)
-            update = R.T.first(valid &- i, of: update)
-          }
-          gradients.addSquares(R.T.self, told, at: i)
-          updates.addSquares(R.T.self, Late<R.T>(call).exchange(update, at: i), at: i)
-          if call.pointee.sizes != nil { size.add(told, at: i) }
-        }
+        let old: R.T.Lanes = loadLanes(p + i)
+        let new = rule.apply(old, loadLanes(g + i) * factor, &s)
+        if let updates { storeLanes(old - new, updates + (i &- first)) }
         storeLanes(new, out + i)
         slots.store(s, i)
         i &+= R.T.Lanes.scalarCount
       } while R.T.goesOn(i, next)
     }
-    if tells { Told(gradients: gradients, updates: updates, size: size).store(call, at: i) }
+    if updates != nil { Told<R.T>.take(call, from: first, to: end) }
   }
 }
 
-/// Updates on their way into a sum: they come out in their order, 256 bytes later. An update is the end of a
-/// long chain, and a sum that waited for it would keep the processor from looking further ahead.
-struct Late<T: Scalar> {
-  private let bytes: UnsafeMutableRawPointer
-
-  @inline(__always)
-  init(_ call: UnsafePointer<ravine_rule_call>) { bytes = call.pointee.late.unsafelyUnwrapped }
-
-  @inline(__always)
-  static var count: Int { 256 / MemoryLayout<T>.size }
-
-  @inline(__always)
-  func exchange(_ x: T.Lanes, at i: Int) -> T.Lanes {
-    let place = bytes.assumingMemoryBound(to: T.self) + (i & (Self.count &- 1))
-    let before: T.Lanes = loadLanes(place)
-    storeLanes(x, place)
-    return before
-  }
-}
-
-/// What a rule tells of a block.
+/// What a rule tells of a block: sums that wait in memory from one stretch of it to the next. They are made
+/// behind the rule's own loop, of which they would wait for the end of a long chain in every turn, and keep
+/// the processor from looking ahead; and often enough that memory goes on to bring what comes next.
 struct Told<T: Scalar> {
-  let gradients, updates: LaneSums
-  let size: Sizes<T>
+  private var gradients = LaneSums(), updates = LaneSums(), size = Sizes<T>()
 
-  /// Where the block ended before element i. Out of the loops of rules, which all have it.
+  /// Elements of one.
+  @inline(__always)
+  static var stretch: Int { Int(RAVINE_STRETCH) }
+
   @inline(never)
-  func store(_ call: UnsafePointer<ravine_rule_call>, at i: Int) {
-    let late = Late<T>(call), block = 2 &* ((i &- 1) >> Int(RAVINE_BLOCK_BITS))
-    var updates = updates, k = i
-    while k < i &+ Late<T>.count {
-      updates.addSquares(T.self, late.exchange(.zero, at: k), at: k)
-      k &+= T.Lanes.scalarCount
+  static func take(_ call: UnsafePointer<ravine_rule_call>, from first: Int, to end: Int) {
+    let kept =
+      (call.pointee.updates.unsafelyUnwrapped
+      + stretch &* MemoryLayout<Double>.size).assumingMemoryBound(to: Told.self)
+    let place = first & (Int(RAVINE_BLOCK) &- 1), block = first >> Int(RAVINE_BLOCK_BITS)
+    var told = place == 0 ? Told() : kept.pointee
+    told.add(call, from: first, to: end)
+    if place &+ stretch < Int(RAVINE_BLOCK), end < call.pointee.count {
+      kept.pointee = told
+      return
     }
-    let sums = call.pointee.sums.unsafelyUnwrapped + block
-    sums[0] = gradients.total
-    sums[1] = updates.total
-    if let sizes = call.pointee.sizes { size.store(sizes + block) }
+    let sums = call.pointee.sums.unsafelyUnwrapped + 2 &* block
+    sums[0] = told.gradients.total
+    sums[1] = told.updates.total
+    if let sizes = call.pointee.sizes { told.size.store(sizes + 2 &* block) }
+  }
+
+  @inline(__always)
+  private mutating func add(
+    _ call: UnsafePointer<ravine_rule_call>, from first: Int, to end: Int
+  ) {
+    let g = call.pointee.g.assumingMemoryBound(to: T.self)
+    let updates = call.pointee.updates.assumingMemoryBound(to: T.self) - first
+    let valid = call.pointee.valid, sizing = call.pointee.sizes != nil
+    var i = first
+    while i < end {
+      var gradient: T.Lanes = loadLanes(g + i), update: T.Lanes = loadLanes(updates + i)
+      // A branch, since only the last lanes of a tensor are ever padding.
+      if valid &- i < T.Lanes.scalarCount {
+        gradient = T.first(valid &- i, of: gradient)
+        update = T.first(valid &- i, of: update)
+      }
+      gradients.addSquares(T.self, gradient, at: i)
+      self.updates.addSquares(T.self, update, at: i)
+      if sizing { size.add(gradient, at: i) }
+      i &+= T.Lanes.scalarCount
+    }
   }
 }
 

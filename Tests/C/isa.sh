@@ -6,7 +6,7 @@
 #  2. Each loop there works on whole registers, without a call, and not lane by lane.
 #  3. No fused multiply-add and no estimates anywhere: results are the same on every machine.
 #
-# Three exceptions. What all rules or stages tell of a block is a call behind it (Told.store,
+# Three exceptions. What all rules or stages tell of a block is a call behind it (Told.take,
 # measureUpdate). A function may call __stack_chk_fail, which is not called unless the stack was
 # overwritten. Identical functions of a module are merged into one without a name (.L__unnamed_1);
 # it belongs to a module if all that refer to it do.
@@ -86,7 +86,7 @@ function say(rule) { if (!((f, rule) in said)) { said[f, rule] = 1; print "isa: 
   if (new && l == 0 && !(f ~ /best_level|xgetbv/)) say("newer than the baseline")
   if (wide && l == 3) say("AVX-512 in a kernel for AVX2")
   if (loop) {
-    if ($0 ~ /ToldV5store|measureUpdate/) next
+    if ($0 ~ /ToldV4take|measureUpdate/) next
     if (m ~ /^call/ && text !~ /__stack_chk_fail/ && $0 !~ /__stack_chk_fail/) say("a call in a loop")
     if (m ~ /^jmp/ && $0 ~ /R_X86_64/) say("a call in a loop")
     if (m ~ /^v?(u?comis[sd]|(add|sub|mul|div|sqrt|max|min)ss|(mul|div|sqrt)sd)$/) say("lane by lane")

@@ -13,6 +13,8 @@ enum {
   RAVINE_MAX_CONSTANTS = 256,  /* bytes of a rule's or a stage's per-step scalars */
   RAVINE_QUANTIZED = 256,      /* elements that share a scale where state has 8 bits */
   RAVINE_INSPECTED = 8,        /* sums that an inspection gives for a block */
+  RAVINE_STRETCH = 256,        /* elements after which a rule tells of them */
+  RAVINE_TOLD = 8 * RAVINE_STRETCH + 256,
   RAVINE_TILE = 32,            /* columns that a reflection changes at a time */
 };
 
@@ -34,7 +36,7 @@ typedef struct ravine_rule_call {
   size_t measuring;      /* 1: measure only; of a matrix rule: the first part, whose direction is out */
   double *sizes;         /* sweep: NULL, or beside sums to receive for each block the sum of magnitudes
                             of g and the largest; NaN counts as larger than all */
-  void *late;            /* sweep, with sums: 256 bytes of zeros, on 64, and left so */
+  void *updates;         /* sweep: NULL, or beside sums RAVINE_TOLD bytes that it may use */
 } ravine_rule_call;
 
 typedef void (*ravine_rule_kernel)(const ravine_rule_call *);

@@ -8,11 +8,13 @@ import Kernels
 /// Readers take no lock. An entry is complete before the count that shows it, and neither changes nor
 /// moves nor goes away.
 final class Registry {
-  /// What makes an entry work.
-  enum Work {
-    case schedule(ScheduleEntry)
-    case rule(RuleEntry, UnsafePointer<HostCode>)
-    case stage(StageEntry, UnsafePointer<HostCode>)
+  /// What makes an entry work: one of the three, and the code of a rule or a stage. No enum: it would keep
+  /// its case in a pointer, where tools that look for leaks do not see what it points to.
+  struct Work {
+    var schedule: ScheduleEntry?
+    var rule: RuleEntry?
+    var stage: StageEntry?
+    var code: UnsafePointer<HostCode>?
   }
 
   final class Item {
@@ -63,15 +65,20 @@ final class Registry {
 extension Catalog {
   /// Adds a schedule of the host, for all recipes that are read from now on.
   public func register(_ host: HostSchedule) throws(RavineError) {
-    try register(host.declaration, .schedule(host.entry), after: schedules.count, host.heap)
+    try register(
+      host.declaration, Registry.Work(schedule: host.entry), after: schedules.count, host.heap)
   }
 
   /// Adds a rule of the host, or a stage.
   public func register(_ host: HostRule) throws(RavineError) {
     if host.declaration.kind == .rule {
-      try register(host.declaration, .rule(host.rule, host.code), after: rules.count, host.heap)
+      try register(
+        host.declaration, Registry.Work(rule: host.rule, code: host.code), after: rules.count,
+        host.heap)
     } else {
-      try register(host.declaration, .stage(host.stage, host.code), after: stages.count, host.heap)
+      try register(
+        host.declaration, Registry.Work(stage: host.stage, code: host.code), after: stages.count,
+        host.heap)
     }
   }
 
@@ -91,39 +98,29 @@ extension Catalog {
   // Rows of the host come behind the library's own of the same kind.
 
   func schedule(_ row: Int) -> ScheduleEntry {
-    if row >= schedules.count, case .schedule(let found) = registry[row - schedules.count].work {
+    if row >= schedules.count, let found = registry[row - schedules.count].work.schedule {
       return found
     }
     return schedules[row]
   }
 
   func rule(_ row: Int) -> RuleEntry {
-    if row >= rules.count, case .rule(let found, _) = registry[row - rules.count].work {
-      return found
-    }
+    if row >= rules.count, let found = registry[row - rules.count].work.rule { return found }
     return rules[row]
   }
 
   func stage(_ row: Int) -> StageEntry {
-    if row >= stages.count, case .stage(let found, _) = registry[row - stages.count].work {
-      return found
-    }
+    if row >= stages.count, let found = registry[row - stages.count].work.stage { return found }
     return stages[row]
   }
 
   /// What runs the rule of a row, where it is the host's.
   func code(ofRule row: Int) -> UnsafePointer<HostCode>? {
-    guard row >= rules.count, case .rule(_, let code) = registry[row - rules.count].work else {
-      return nil
-    }
-    return code
+    row >= rules.count ? registry[row - rules.count].work.code : nil
   }
 
   func code(ofStage row: Int) -> UnsafePointer<HostCode>? {
-    guard row >= stages.count, case .stage(_, let code) = registry[row - stages.count].work else {
-      return nil
-    }
-    return code
+    row >= stages.count ? registry[row - stages.count].work.code : nil
   }
 }
 

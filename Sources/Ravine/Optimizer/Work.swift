@@ -209,7 +209,7 @@ struct Work: BitwiseCopyable {
 /// What one worker writes to: blocks of the widest element.
 struct Scratch {
   static let block = RAVINE_BLOCK * 8
-  static let size = 4 * block + 1024
+  static let size = 4 * block + 1024 + RAVINE_TOLD
   /// With copies of the state: for updates that are not stored, and for state that is packed.
   static let settlingSize = size + (RAVINE_MAX_SLOTS + 1) * block
 
@@ -234,8 +234,8 @@ struct Scratch {
   var masks: UnsafeMutablePointer<Int> {
     (base + 4 * Scratch.block + 512).assumingMemoryBound(to: Int.self)
   }
-  /// Zeros, which a rule uses and leaves so.
-  var late: UnsafeMutableRawPointer { base + 4 * Scratch.block + 768 }
+  /// What a rule tells of.
+  var told: UnsafeMutableRawPointer { base + 4 * Scratch.block + 1024 }
   /// Random bits for a block.
   var bits: UnsafeMutableRawPointer { copy(RAVINE_MAX_SLOTS) }
   func floats(_ p: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Float> {
