@@ -40,7 +40,7 @@ static rvn_optimizer *once_in_parts(const model *x) {
   return opt;
 }
 
-static rvn_optimizer *some_frozen(const model *x) {
+static rvn_optimizer *clauses_for_others(const model *x) {
   return attach("adamw(1e-3); none*?: frozen; other*?: lr=x2, weight_decay=0", x, 1);
 }
 
@@ -78,7 +78,7 @@ static void table(size_t count, size_t size, double slice) {
                 {"a monitor was attached, and detached", once_watched(&x), 0, 0, 0},
                 {"one rank of one, with all_sum", one_rank(&x), 0, 0, 0},
                 {"a step was made in parts, and of rows", once_in_parts(&x), 0, 0, 0},
-                {"clauses that match nothing", some_frozen(&x), 0, 0, 0},
+                {"clauses that match nothing", clauses_for_others(&x), 0, 0, 0},
                 {"adamw alone, once more", attach(recipe, &x, 1), 0, 0, 0}};
   enum { ROWS = sizeof rows / sizeof *rows };
   time_rows(rows, ROWS, &x, slice);

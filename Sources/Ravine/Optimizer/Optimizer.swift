@@ -31,7 +31,7 @@ public final class Optimizer {
   var tests = 0
   /// Numbers of stages and rules; made by prepare.
   var scalars: Scalars? { didSet { remembers = scalars.map { $0.names.count > 0 } ?? false } }
-  /// Whether there are any.
+  /// Whether there are any: a step that has none counts no references to them.
   private(set) var remembers = false
   /// Whether a stage moved the parameters, and waits for a second gradient.
   var perturbed = false
