@@ -29,6 +29,8 @@ public protocol Scalar: SIMDNumber {
   static func splice(_ x: Lanes, first valid: Int, then y: Lanes) -> Lanes
   /// Hands over the lanes as Doubles: of Float in two groups, 0 and 1.
   static func widen(_ x: Lanes, _ body: (Double.Lanes, Int) -> Void)
+  /// The sum, and the square of lanes that were widened.
+  static func addSquares(_ sum: Double.Lanes, _ x: Double.Lanes) -> Double.Lanes
   /// The magnitudes.
   static func magnitudes(_ x: Lanes) -> Lanes
   /// The larger of each pair of magnitudes; a NaN is larger than all.
@@ -76,6 +78,10 @@ extension Float: Scalar {
     body(y.highHalf, 1)
   }
   @inline(__always)
+  public static func addSquares(_ sum: Double.Lanes, _ x: Double.Lanes) -> Double.Lanes {
+    ravine_add_square(sum, x)
+  }
+  @inline(__always)
   public static func magnitudes(_ x: Lanes) -> Lanes { ravine_magnitude_f32(x) }
   @inline(__always)
   public static func larger(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_larger_f32(a, b) }
@@ -119,6 +125,10 @@ extension Double: Scalar {
   }
   @inline(__always)
   public static func widen(_ x: Lanes, _ body: (Double.Lanes, Int) -> Void) { body(x, 0) }
+  @inline(__always)
+  public static func addSquares(_ sum: Double.Lanes, _ x: Double.Lanes) -> Double.Lanes {
+    sum + x * x
+  }
   @inline(__always)
   public static func magnitudes(_ x: Lanes) -> Lanes { ravine_magnitude(x) }
   @inline(__always)
@@ -263,7 +273,19 @@ struct LaneSums {
 
   @inline(__always)
   mutating func addSquares<T: Scalar>(_: T.Type, _ x: T.Lanes, at i: Int) {
-    T.widen(x) { add($0 * $0, at: i, group: $1) }
+    T.widen(x) { addSquares(T.self, widened: $0, at: i, group: $1) }
+  }
+
+  @inline(__always)
+  mutating func addSquares<T: Scalar>(
+    _: T.Type, widened x: Double.Lanes, at i: Int, group: Int = 0
+  ) {
+    #if BASELINE
+    let k = i &>> 1 & 3 &+ group
+    lanes[k] = T.addSquares(lanes[k], x)
+    #else
+    lanes = T.addSquares(lanes, x)
+    #endif
   }
 
   /// One order of addition for every machine.

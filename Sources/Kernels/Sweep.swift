@@ -16,12 +16,13 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let valid = call.pointee.valid, line = R.T.line
   let updates = call.pointee.updates?.assumingMemoryBound(to: R.T.self)
   let stretch = updates == nil ? count : Told<R.T>.stretch
+  let gradientsAhead = updates == nil ? ahead : 0  // else Told asks for them
   var i = 0
   while i < count {
     let first = i, end = min(i &+ stretch, count)
     while i < end {
       ravine_prefetch(p + (i &+ ahead))
-      ravine_prefetch(g + (i &+ ahead))
+      ravine_prefetch(g + (i &+ gradientsAhead))
       state.prefetch(i &+ ahead)
       let slots = state.line(i), next = i &+ line
       repeat {
@@ -50,42 +51,49 @@ struct Told<T: Scalar> {
 
   @inline(never)
   static func take(_ call: UnsafePointer<ravine_rule_call>, from first: Int, to end: Int) {
-    let kept =
-      (call.pointee.updates.unsafelyUnwrapped
-      + stretch &* MemoryLayout<Double>.size).assumingMemoryBound(to: Told.self)
+    let memory = call.pointee.updates.unsafelyUnwrapped
+    let told = (memory + Int(RAVINE_KEPT)).assumingMemoryBound(to: Told.self)
+    let updates = memory.assumingMemoryBound(to: T.self), edge = updates + stretch
+    let g = call.pointee.g.assumingMemoryBound(to: T.self) + first
     let place = first & (Int(RAVINE_BLOCK) &- 1), block = first >> Int(RAVINE_BLOCK_BITS)
-    var told = place == 0 ? Told() : kept.pointee
-    told.add(call, from: first, to: end)
-    if place &+ stretch < Int(RAVINE_BLOCK), end < call.pointee.count {
-      kept.pointee = told
-      return
+    let lanes = T.Lanes.scalarCount, valid = call.pointee.valid &- first
+    let whole = valid < end &- first ? valid & ~(lanes &- 1) : end &- first
+    if place == 0 { told.pointee = Told() }
+    add(g, updates, whole, at: 0, ahead: call.pointee.ahead, to: told)
+    if whole < end &- first {
+      storeLanes(T.first(valid &- whole, of: loadLanes(g + whole)), edge)
+      storeLanes(T.first(valid &- whole, of: loadLanes(updates + whole)), edge + lanes)
+      add(edge, edge + lanes, lanes, at: whole, ahead: 0, to: told)
     }
+    if place &+ stretch < Int(RAVINE_BLOCK), end < call.pointee.count { return }
     let sums = call.pointee.sums.unsafelyUnwrapped + 2 &* block
-    sums[0] = told.gradients.total
-    sums[1] = told.updates.total
-    if let sizes = call.pointee.sizes { told.size.store(sizes + 2 &* block) }
+    sums[0] = told.pointee.gradients.total
+    sums[1] = told.pointee.updates.total
+    if let sizes = call.pointee.sizes { told.pointee.size.store(sizes + 2 &* block) }
   }
 
-  @inline(__always)
-  private mutating func add(
-    _ call: UnsafePointer<ravine_rule_call>, from first: Int, to end: Int
+  /// Whole groups of lanes, the first of which are elements `place` and on of a stretch. They come from memory,
+  /// where widening is one instruction.
+  @inline(never)
+  private static func add(
+    _ g: UnsafePointer<T>, _ updates: UnsafePointer<T>, _ count: Int, at place: Int, ahead: Int,
+    to told: UnsafeMutablePointer<Told>
   ) {
-    let g = call.pointee.g.assumingMemoryBound(to: T.self)
-    let updates = call.pointee.updates.assumingMemoryBound(to: T.self) - first
-    let valid = call.pointee.valid, sizing = call.pointee.sizes != nil
-    var i = first
-    while i < end {
-      var gradient: T.Lanes = loadLanes(g + i), update: T.Lanes = loadLanes(updates + i)
-      // A branch, since only the last lanes of a tensor are ever padding.
-      if valid &- i < T.Lanes.scalarCount {
-        gradient = T.first(valid &- i, of: gradient)
-        update = T.first(valid &- i, of: update)
-      }
-      gradients.addSquares(T.self, gradient, at: i)
-      self.updates.addSquares(T.self, update, at: i)
-      if sizing { size.add(gradient, at: i) }
-      i &+= T.Lanes.scalarCount
+    var sums = told.pointee
+    var i = 0
+    while i < count {
+      ravine_prefetch(g + (i &+ ahead))
+      sums.size.largest = T.larger(sums.size.largest, T.magnitudes(loadLanes(g + i)))
+      let next = i &+ T.Lanes.scalarCount
+      repeat {
+        let gradient = T.doubles(g + i)
+        sums.gradients.addSquares(T.self, widened: gradient, at: place &+ i)
+        sums.updates.addSquares(T.self, widened: T.doubles(updates + i), at: place &+ i)
+        sums.size.sum.add(ravine_magnitude(gradient), at: place &+ i)
+        i &+= Double.Lanes.scalarCount
+      } while i < next
     }
+    told.pointee = sums
   }
 }
 

@@ -14,7 +14,9 @@ enum {
   RAVINE_QUANTIZED = 256,      /* elements that share a scale where state has 8 bits */
   RAVINE_INSPECTED = 8,        /* sums that an inspection gives for a block */
   RAVINE_STRETCH = 256,        /* elements after which a rule tells of them */
-  RAVINE_TOLD = 8 * RAVINE_STRETCH + 256, /* bytes: their updates, and sums */
+  RAVINE_KEPT = 8 * RAVINE_STRETCH + 128, /* bytes: their updates, and the last lanes of a tensor */
+  RAVINE_TOLD = RAVINE_KEPT + 256,        /* bytes: those, and sums */
+  RAVINE_AHEAD = 384,          /* elements that a large tensor's memory is asked for ahead */
   RAVINE_TILE = 32,            /* columns that a reflection changes at a time */
 };
 

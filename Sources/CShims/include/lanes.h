@@ -102,6 +102,14 @@ RAVINE_LANES ravine_f64 ravine_widen_half(ravine_half x) {
 RAVINE_LANES ravine_wide ravine_widen(ravine_f32 x) {
   return __builtin_convertvector(x, ravine_wide);
 }
+/* sum + x x, where x is a widened float: its square is exact, so that one rounding less is none. */
+RAVINE_LANES ravine_f64 ravine_add_square(ravine_f64 sum, ravine_f64 x) {
+#ifdef __AVX2__
+  return __builtin_elementwise_fma(x, x, sum);
+#else
+  return sum + x * x;
+#endif
+}
 RAVINE_LANES ravine_f32 ravine_narrow(ravine_wide x) {
   return __builtin_convertvector(x, ravine_f32);
 }

@@ -164,7 +164,8 @@ extension Piece {
     return ravine_rule_call(
       constants: tensor.pointee.constants, p: p, out: out, g: g, factor: factor,
       state: scratch.arrays, masks: scratch.masks, count: (n + 15) & ~15,
-      ahead: tensor.pointee.count > RAVINE_BLOCK ? RAVINE_BLOCK : 0, valid: n, sums: sums,
-      measuring: 0, sizes: sums == nil ? nil : sizes(block), updates: sums == nil ? nil : scratch.told)
+      ahead: tensor.pointee.count > RAVINE_BLOCK ? Int(RAVINE_AHEAD) : 0, valid: n, sums: sums,
+      measuring: 0, sizes: sums == nil ? nil : sizes(block),
+      updates: sums == nil ? nil : scratch.told)
   }
 }
