@@ -83,39 +83,49 @@ func inspect<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_inspect_call>) {
   let kept = call.pointee.kept.assumingMemoryBound(to: T.self)
   let m = call.pointee.m.assumingMemoryBound(to: T.self)
   let v = call.pointee.v.assumingMemoryBound(to: T.self)
-  let floor = Double.splat(call.pointee.floor), hidden = Double.splat(call.pointee.hidden)
-  let one = Double.splat(1), zero = Double.Lanes.zero
+  let floor = T.splat(T(call.pointee.floor)), hidden = Double.splat(call.pointee.hidden)
+  let zero = Double.Lanes.zero
   let count = call.pointee.count, valid = call.pointee.valid
   var weights = LaneSums(), products = LaneSums(), updates = LaneSums(), lost = LaneSums()
-  var means = LaneSums(), squares = LaneSums(), live = LaneSums(), dominated = LaneSums()
+  var means = LaneSums(), squares = LaneSums()
+  var live = T.Lanes.zero, dominated = T.Lanes.zero
   var i = 0
   while i < count {
-    var old = T.doubles(p + i), new = T.doubles(out + i), gradient = T.doubles(g + i)
-    var mean = T.doubles(m + i), square = T.doubles(v + i)
-    let same = choose(T.doubles(kept + i), equalTo: old, one, else: zero)
-    let rest = valid &- i
-    // A branch, since only the last lanes of a tensor are ever padding.
-    if rest < Double.Lanes.scalarCount {
-      old = Double.first(rest, of: old)
-      new = Double.first(rest, of: new)
-      gradient = Double.first(rest, of: gradient)
-      mean = Double.first(rest, of: mean)
-      square = Double.first(rest, of: square)
-    }
-    let update = old - new
-    weights.add(old * old, at: i)
-    products.add(gradient * update, at: i)
-    let unseen = choose(gradient, equalTo: zero, zero, else: same * hidden * ravine_magnitude(old))
-    let size = maximum(unseen, ravine_magnitude(update))
-    updates.add(size, at: i)
-    lost.add(same * size, at: i)
-    means.add(mean * mean, at: i)
-    squares.add(square, at: i)
-    let lives = choose(
-      square, equalTo: zero, choose(gradient, equalTo: zero, zero, else: one), else: one)
-    live.add(lives, at: i)
-    dominated.add(choose(floor, greaterThan: square, lives, else: zero), at: i)
-    i &+= Double.Lanes.scalarCount
+    let end = i &+ T.Lanes.scalarCount
+    // Whether any of them stays as it is: seldom, and only then what follows from it is worked out.
+    let stays = T.anyEqual(loadLanes(kept + i), loadLanes(p + i))
+    let lives = T.marks(loadLanes(g + i), loadLanes(v + i), valid: valid &- i)
+    live += lives
+    dominated += choose(floor, greaterThan: loadLanes(v + i), lives, else: T.Lanes.zero)
+    repeat {
+      var old = T.doubles(p + i), new = T.doubles(out + i), gradient = T.doubles(g + i)
+      var mean = T.doubles(m + i), square = T.doubles(v + i)
+      let rest = valid &- i
+      // A branch, since only the last lanes of a tensor are ever padding.
+      if rest < Double.Lanes.scalarCount {
+        old = Double.first(rest, of: old)
+        new = Double.first(rest, of: new)
+        gradient = Double.first(rest, of: gradient)
+        mean = Double.first(rest, of: mean)
+        square = Double.first(rest, of: square)
+      }
+      let update = old - new
+      var size = ravine_magnitude(update)
+      if stays {
+        let same = T.doubles(kept + i)
+        let unseen = choose(
+          gradient, equalTo: zero, zero,
+          else: choose(same, equalTo: old, hidden * ravine_magnitude(old), else: zero))
+        size = maximum(unseen, size)
+        lost.add(choose(same, equalTo: old, size, else: zero), at: i)
+      }
+      weights.addSquares(T.self, widened: old, at: i)
+      products.add(gradient * update, at: i)
+      updates.add(size, at: i)
+      means.addSquares(T.self, widened: mean, at: i)
+      squares.add(square, at: i)
+      i &+= Double.Lanes.scalarCount
+    } while i < end
   }
   let sums = call.pointee.sums.unsafelyUnwrapped
   sums[0] = weights.total
@@ -124,8 +134,26 @@ func inspect<T: Scalar>(_: T.Type, _ call: UnsafePointer<ravine_inspect_call>) {
   sums[3] = lost.total
   sums[4] = means.total
   sums[5] = squares.total
-  sums[6] = live.total
-  sums[7] = dominated.total
+  sums[6] = T.total(live)
+  sums[7] = T.total(dominated)
+}
+
+extension Scalar {
+  /// 1 for the first `valid` elements that have a gradient or the mean of its squares; 0 for the rest.
+  @inline(__always)
+  fileprivate static func marks(_ g: Lanes, _ v: Lanes, valid: Int) -> Lanes {
+    let one = splat(1)
+    let marks = choose(v, equalTo: .zero, choose(g, equalTo: .zero, .zero, else: one), else: one)
+    return valid < Lanes.scalarCount ? first(valid, of: marks) : marks
+  }
+
+  /// The sum of whole numbers.
+  @inline(__always)
+  fileprivate static func total(_ x: Lanes) -> Double {
+    var sum = LaneSums()
+    widen(x) { sum.add($0, at: 0, group: $1) }
+    return sum.total
+  }
 }
 
 #if BASELINE
@@ -185,36 +213,66 @@ public func countQuiet(
 /// up as bins of Statistics; gives how many are 0, and how many of the rest are below `least`, the
 /// exponent of the smallest normal number of the type that they are stored in.
 ///
-/// Four tables in turn: an addition to the same place as the last would wait for it.
+/// Four tables in turn, since an addition to the same place as the last would wait for it; 256 places
+/// each for numbers of either sign.
 @inline(never)
 public func countMagnitudes(
   _ x: UnsafeRawPointer, wide: Bool, _ count: Int, least: Int,
   _ tables: UnsafeMutablePointer<UInt16>, _ bins: UnsafeMutablePointer<UInt16>
 ) -> (zeros: Int, subnormals: Int) {
-  var zeros = 0
-  tables.update(repeating: 0, count: 1024)
+  tables.update(repeating: 0, count: Int(RAVINE_COUNTERS))
+  // The upper 16 bits hold sign and exponent.
+  let upper = x.assumingMemoryBound(to: UInt16.self)
   if wide {
-    let p = x.assumingMemoryBound(to: UInt64.self)
-    for i in 0..<count {
-      let bits = p[i] & 0x7fff_ffff_ffff_ffff
-      if bits == 0 { zeros += 1 }
-      let exponent = Int(bits >> 52)
-      let place = exponent == 0 ? 0 : exponent == 2047 ? 255 : min(254, max(1, exponent - 896))
-      tables[256 * (i & 3) + place] &+= 1
+    tally(count, tables) {
+      let exponent = Int(upper[4 &* $0 &+ 3] >> 4) & 2047
+      return exponent == 0 ? 0 : exponent == 2047 ? 255 : min(254, max(1, exponent - 896))
     }
   } else {
-    let p = x.assumingMemoryBound(to: UInt32.self)
-    for i in 0..<count {
-      let bits = p[i] & 0x7fff_ffff
-      if bits == 0 { zeros += 1 }
-      tables[256 * (i & 3) + Int(bits >> 23)] &+= 1
-    }
+    tally(count, tables) { Int(upper[2 &* $0 &+ 1] >> 7) }
   }
-  for k in 0..<256 { tables[k] &+= tables[256 + k] &+ tables[512 + k] &+ tables[768 + k] }
+  for k in 0..<256 {
+    var sum = tables[k]
+    for t in 1..<8 { sum &+= tables[256 &* t &+ k] }
+    tables[k] = sum
+  }
+  var zeros = 0
+  if tables[0] > 0 {
+    zeros =
+      wide
+      ? countZeros(x.assumingMemoryBound(to: UInt64.self), count)
+      : countZeros(x.assumingMemoryBound(to: UInt32.self), count)
+  }
+  tables[0] &-= UInt16(truncatingIfNeeded: zeros)
   var below = 0
   for k in 0..<least { below += Int(tables[k]) }
-  tables[0] &-= UInt16(truncatingIfNeeded: zeros)
-  for k in 0..<255 where tables[k] > 0 { bins[min(63, max(0, (k - 63) >> 1))] &+= tables[k] }
-  return (zeros, below - zeros)
+  // Two exponents to a bin, from 63 on; those at the ends have the rest.
+  for b in 0..<64 { bins[b] &+= tables[63 &+ 2 &* b] &+ tables[64 &+ 2 &* b] }
+  for k in 0..<63 { bins[0] &+= tables[k] }
+  for k in 191..<255 { bins[63] &+= tables[k] }
+  return (zeros, below)
+}
+
+/// Adds 1 at the place of each element, in one table after the other.
+@inline(__always)
+private func tally(_ count: Int, _ tables: UnsafeMutablePointer<UInt16>, _ place: (Int) -> Int) {
+  var i = 0
+  while i &+ 4 <= count {
+    tables[place(i)] &+= 1
+    tables[512 &+ place(i &+ 1)] &+= 1
+    tables[1024 &+ place(i &+ 2)] &+= 1
+    tables[1536 &+ place(i &+ 3)] &+= 1
+    i &+= 4
+  }
+  while i < count {
+    tables[place(i)] &+= 1
+    i &+= 1
+  }
+}
+
+private func countZeros<Bits: FixedWidthInteger>(_ x: UnsafePointer<Bits>, _ count: Int) -> Int {
+  var zeros: Bits = 0
+  for i in 0..<count { zeros &+= x[i] << 1 == 0 ? 1 : 0 }
+  return Int(zeros)
 }
 #endif

@@ -23,6 +23,8 @@ public protocol Scalar: SIMDNumber {
   static func choose(_ a: Lanes, greaterThan b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes
   /// x where a == b, y elsewhere.
   static func choose(_ a: Lanes, equalTo b: Lanes, _ x: Lanes, else y: Lanes) -> Lanes
+  /// Whether a == b anywhere.
+  static func anyEqual(_ a: Lanes, _ b: Lanes) -> Bool
   /// The first `valid` lanes, with 0 in place of the rest.
   static func first(_ valid: Int, of x: Lanes) -> Lanes
   /// The first `valid` lanes of x, and the rest of y.
@@ -57,6 +59,8 @@ extension Float: Scalar {
   public static func divide(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_divide_f32(a, b) }
   @inline(__always)
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f32(x) }
+  @inline(__always)
+  public static func anyEqual(_ a: Lanes, _ b: Lanes) -> Bool { ravine_any_equal_f32(a, b) != 0 }
   @inline(__always)
   public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f32(x, valid) }
   @inline(__always)
@@ -109,6 +113,8 @@ extension Double: Scalar {
   public static func divide(_ a: Lanes, _ b: Lanes) -> Lanes { ravine_divide_f64(a, b) }
   @inline(__always)
   public static func squareRoots(_ x: Lanes) -> Lanes { ravine_sqrt_f64(x) }
+  @inline(__always)
+  public static func anyEqual(_ a: Lanes, _ b: Lanes) -> Bool { ravine_any_equal_f64(a, b) != 0 }
   @inline(__always)
   public static func first(_ valid: Int, of x: Lanes) -> Lanes { ravine_first_f64(x, valid) }
   @inline(__always)

@@ -17,6 +17,7 @@ enum {
   RAVINE_KEPT = 8 * RAVINE_STRETCH + 128, /* bytes: their updates, and the last lanes of a tensor */
   RAVINE_TOLD = RAVINE_KEPT + 256,        /* bytes: those, and sums */
   RAVINE_AHEAD = 384,          /* elements that a large tensor's memory is asked for ahead */
+  RAVINE_COUNTERS = 4 * 512,   /* of what is counted by sign and exponent: four tables */
   RAVINE_TILE = 32,            /* columns that a reflection changes at a time */
 };
 
@@ -103,7 +104,7 @@ typedef struct ravine_inspect_call {
   const void *kept;     /* after, rounded */
   const void *m, *v;    /* means of the gradient and of its square; any memory where there are none */
   size_t count, valid;  /* elements, whole groups of them; those that are not padding */
-  double floor;         /* an element of v below it is dominated by eps */
+  double floor;         /* an element of v below it is dominated by eps; of the arithmetic type */
   double hidden;        /* share of a parameter that an update may have and not be seen at all */
   double *sums;         /* RAVINE_INSPECTED of them: see Inspect.swift */
 } ravine_inspect_call;

@@ -52,6 +52,13 @@ RAVINE_LANES ravine_f32 ravine_equal_f32(ravine_f32 a, ravine_f32 b, ravine_f32 
 RAVINE_LANES ravine_f64 ravine_equal_f64(ravine_f64 a, ravine_f64 b, ravine_f64 x, ravine_f64 y) {
   return a == b ? x : y;
 }
+/* Whether a == b in any lane. */
+RAVINE_LANES int ravine_any_equal_f32(ravine_f32 a, ravine_f32 b) {
+  return __builtin_reduce_or(a == b) != 0;
+}
+RAVINE_LANES int ravine_any_equal_f64(ravine_f64 a, ravine_f64 b) {
+  return __builtin_reduce_or(a == b) != 0;
+}
 /* All ones in the first `valid` lanes, which may be more or less than there are. */
 RAVINE_LANES ravine_i32 ravine_first_lanes(intptr_t valid) {
   const ravine_i32 lane = RAVINE_INDICES;

@@ -52,5 +52,5 @@ struct WatchWork: BitwiseCopyable {
   func moments(of rule: Int) -> MomentWork { rule < rules ? moments[rule] : MomentWork() }
 
   /// A block of parameters as they were, one as they are kept, and tables of counts.
-  static var scratchSize: Int { 2 * RAVINE_BLOCK * 8 + 2048 }
+  static var scratchSize: Int { 2 * RAVINE_BLOCK * 8 + 2 * Int(RAVINE_COUNTERS) }
 }

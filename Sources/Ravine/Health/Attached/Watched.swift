@@ -162,7 +162,11 @@ extension Piece {
     guard m.square >= 0, m.eps >= 0 else { return 0 }
     let h = group.pointee.hyper, eps = h[m.eps]
     let bias = m.squareDecay < 0 ? 1 : biasLeft(h[m.squareDecay], tensor.pointee.t + 1)
-    return (m.inside >= 0 && h[m.inside] != 0 ? eps : eps * eps) * bias
+    let floor = (m.inside >= 0 && h[m.inside] != 0 ? eps : eps * eps) * bias
+    if wide == 1 { return floor }
+    // The least Float that is not below it: the same Floats are below either.
+    let near = Float(floor)
+    return Double(Double(near) < floor ? near.nextUp : near)
   }
 }
 
