@@ -417,6 +417,30 @@ def digests(name, some=False, threads=1):
     return out
 
 
+WATCHED = [
+    "adamw",
+    "adam(eps=0.001) | kahan",
+    "clip_norm(1) | sgd(0.01)",
+    "finite_guard(zero) | clip_value(0.5) | rmsprop",
+    "centralize | lion | stochastic_rounding",
+]
+
+
+def watched(threads=1):
+    """What monitors say that sample every second step: the case -> a hash."""
+    out = {}
+    for kind in ("finite", "wild", "big", "tiny", "wild tiny"):
+        for recipe in WATCHED:
+            run = Run(recipe, kind, threads)
+            m = rv.Monitor(run.opt, every=2)
+            run.finish()
+            told = [m.report().to_json(), m.last_step()]
+            for name in run.params:
+                told += [m.tensor(name), m.statistics(name)]
+            out[f"{kind}: {recipe}"] = short("\n".join(map(str, told)).encode())
+    return out
+
+
 def big(name):
     """The main variants alone and behind some chains; long tensors are for tasks and their sums."""
     if entry(name).kind == "schedule":
@@ -552,6 +576,7 @@ def main(which, out, save, load, flush=None):
         told["flushes"] = bool(np.float32(1e-38) * np.float32(0.01) == 0)
     told["left"] = leave(save, threads=2)
     told["resumed"] = resume(load, threads=1)
+    told["watched"] = watched(threads=2)
     told["digests"] = {name: digests(name, which == "some", threads=3) for name in ENTRIES}
     Path(out).write_text(json.dumps(told))
 

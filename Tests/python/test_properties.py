@@ -931,6 +931,13 @@ def test_the_same_bytes_elsewhere(name, where, elsewhere):
 
 
 @WHERE
+def test_monitors_say_the_same_elsewhere(where, elsewhere):
+    ours = properties.watched()
+    wrong = [case for case, told in elsewhere["watched"].items() if told != ours[case]]
+    assert ours.keys() == elsewhere["watched"].keys() and not wrong, wrong
+
+
+@WHERE
 def test_a_checkpoint_goes_on_elsewhere(where, elsewhere, left, folder):
     """Saved here and loaded there, and the other way round: what follows is the same."""
     late = [*(d for d in DTYPES), "state f32", "state f64", "counts"]
