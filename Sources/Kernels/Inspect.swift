@@ -182,30 +182,35 @@ private func find<Bits: FixedWidthInteger>(
   return best
 }
 
-/// Marks the elements that are not 0, of whatever type has so many bytes.
+/// Marks the elements that are not 0 with 1, of whatever type has so many bytes. Without a comparison, of
+/// which the compiler makes branches.
 @inline(never)
 public func markNonzero(
   _ x: UnsafeRawPointer, bytes: Int, _ count: Int, _ out: UnsafeMutablePointer<UInt8>
 ) {
   switch bytes {
-  case 2:
-    let p = x.assumingMemoryBound(to: UInt16.self)
-    for i in 0..<count { out[i] = p[i] << 1 != 0 ? 1 : 0 }
-  case 4:
-    let p = x.assumingMemoryBound(to: UInt32.self)
-    for i in 0..<count { out[i] = p[i] << 1 != 0 ? 1 : 0 }
-  default:
-    let p = x.assumingMemoryBound(to: UInt64.self)
-    for i in 0..<count { out[i] = p[i] << 1 != 0 ? 1 : 0 }
+  case 2: mark(x.assumingMemoryBound(to: UInt16.self), count, out)
+  case 4: mark(x.assumingMemoryBound(to: UInt32.self), count, out)
+  default: mark(x.assumingMemoryBound(to: UInt64.self), count, out)
   }
 }
 
-/// Counts the steps in which units were 0 one after the other.
+@inline(__always)
+private func mark<Bits: FixedWidthInteger & UnsignedInteger>(
+  _ x: UnsafePointer<Bits>, _ count: Int, _ out: UnsafeMutablePointer<UInt8>
+) {
+  for i in 0..<count {
+    let magnitude = x[i] &<< 1
+    out[i] = UInt8(truncatingIfNeeded: (magnitude | (0 &- magnitude)) &>> Bits(Bits.bitWidth - 1))
+  }
+}
+
+/// Counts the steps in which units were 0 one after the other; `fired` is 1 for those that were not.
 @inline(never)
 public func countQuiet(
   _ fired: UnsafePointer<UInt8>, _ quiet: UnsafeMutablePointer<UInt32>, _ count: Int
 ) {
-  for u in 0..<count { quiet[u] = fired[u] == 0 ? quiet[u] &+ 1 : 0 }
+  for u in 0..<count { quiet[u] = (quiet[u] &+ 1) & (UInt32(fired[u]) &- 1) }
 }
 
 /// Counts the elements of a block by the magnitude that they have: 256 exponents, of which the first is
