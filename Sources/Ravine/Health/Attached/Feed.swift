@@ -74,6 +74,7 @@ extension Attachment {
       guard let index = subject(of: i, optimizer, buffers, monitor),
         let track = monitor.subject(index).pointee.gradient
       else { continue }
+      monitor.fetch(after: index)
       let view = TensorView(all + i, buffers.work, work)
       let sums = view.sums(monitor.scratch)
       finite = finite && sums.finite
