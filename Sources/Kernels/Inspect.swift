@@ -164,22 +164,27 @@ public func findLargest(
   _ x: UnsafeRawPointer, bytes: Int, _ count: Int, infinity: UInt64
 ) -> Int {
   switch bytes {
-  case 2: find(x.assumingMemoryBound(to: UInt16.self), count, UInt16(infinity))
-  case 4: find(x.assumingMemoryBound(to: UInt32.self), count, UInt32(infinity))
-  default: find(x.assumingMemoryBound(to: UInt64.self), count, infinity)
+  case 2: find(x.assumingMemoryBound(to: Int16.self), count, Int16(infinity))
+  case 4: find(x.assumingMemoryBound(to: Int32.self), count, Int32(infinity))
+  default: find(x.assumingMemoryBound(to: Int64.self), count, Int64(infinity))
   }
 }
 
+/// How large it is, without a comparison but that of max, and then where.
 @inline(__always)
-private func find<Bits: FixedWidthInteger>(
+private func find<Bits: FixedWidthInteger & SignedInteger>(
   _ x: UnsafePointer<Bits>, _ count: Int, _ infinity: Bits
 ) -> Int {
-  var best = -1, least: Bits = 0
+  var most: Bits = -1
   for i in 0..<count {
-    let size = x[i] & (Bits.max >> 1)
-    if size >= least, size < infinity { (best, least) = (i, size &+ 1) }
+    let size = x[i] & Bits.max
+    // -1 for what is not finite.
+    most = max(most, size | ((infinity &- 1 &- size) &>> Bits(Bits.bitWidth - 1)))
   }
-  return best
+  guard most >= 0 else { return -1 }
+  var i = 0
+  while x[i] & Bits.max != most { i &+= 1 }
+  return i
 }
 
 /// Marks the elements that are not 0 with 1, of whatever type has so many bytes. Without a comparison, of
