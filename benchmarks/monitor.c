@@ -1,6 +1,6 @@
 /* What a monitor costs that is attached: on one large tensor, and on small ones.
  *
- *     monitor [parameters in Mi, 64] [rounds, 3] [threads, 0: 1 and then 2]
+ *     monitor [parameters in Mi, 64] [rounds, 5] [threads, 0: 1 and then 2]
  *
  * Rows are timed in turn, a window of sixteen steps each, of which one is sampled. "every step" is a
  * monitor that samples none of them; "sampled" is what the sampled step of the window adds, averaged
@@ -71,7 +71,7 @@ static void measure(const char *recipe, const model *x, int rounds, int threads,
 
 int main(int argc, char **argv) {
   size_t mi = argc > 1 ? strtoul(argv[1], NULL, 10) : 64;
-  int rounds = argc > 2 ? atoi(argv[2]) : 3;
+  int rounds = argc > 2 ? atoi(argv[2]) : 5;
   int threads = argc > 3 ? atoi(argv[3]) : 0;
   if (mi < 1 || mi > 1024 || rounds < 1 || threads < 0 || threads > 2) {
     fprintf(stderr, "usage: monitor [parameters in Mi] [rounds] [1 or 2 threads, 0: both]\n");
