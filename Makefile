@@ -52,6 +52,7 @@ $(2)/ravine.done: $(SOURCES)
 	@mkdir -p $(2)
 	@swift build -c release --scratch-path $(2) --product ravine-c $(3) > $(2)/ravine.log 2>&1 \
 	  || { cat $(2)/ravine.log; exit 1; }
+	@grep -h ' warning: ' $(2)/ravine.log || true
 	@ls $(2)/release/*.build/*.swift.o | grep -vF "$$$$(find Sources -name '*.swift' | sed 's|.*/|/|; s|$$$$|.o|')" \
 	  | xargs -r rm
 	@touch $$@
@@ -200,6 +201,7 @@ test-swift:
 
 test-c: all
 	bash Tests/house.sh
+	! grep -hs ' warning: ' .build-embedded/ravine.log
 	bash Tests/C/install.sh
 	bash Tests/C/symbols.sh build
 	bash Tests/C/isa.sh build

@@ -1,7 +1,7 @@
 import CShims
 
-/// Runs one rule over `count` elements, a group of lanes at a time; with `sums`, also adds up the
-/// squares of the gradient as it came and of the update, for each block by itself.
+/// Runs one rule over `count` elements, a group of lanes at a time; with `updates`, also tells of the
+/// gradient as it came and of the update, for each block by itself.
 ///
 /// Never inlined: calls inside a C thunk are not optimised as usual, and would stay calls.
 @inline(never)
@@ -12,8 +12,7 @@ func sweep<R: LaneRule>(_: R.Type, _ call: UnsafePointer<ravine_rule_call>) {
   let g = call.pointee.g.assumingMemoryBound(to: R.T.self)
   let factor = R.T(call.pointee.factor)
   let state = Slots<R>(call)
-  let count = call.pointee.count, ahead = call.pointee.ahead
-  let valid = call.pointee.valid, line = R.T.line
+  let count = call.pointee.count, ahead = call.pointee.ahead, line = R.T.line
   let updates = call.pointee.updates?.assumingMemoryBound(to: R.T.self)
   let stretch = updates == nil ? count : Told<R.T>.stretch
   let gradientsAhead = updates == nil ? ahead : 0  // else Told asks for them
