@@ -47,10 +47,11 @@ updates that the optimizer makes.
 | steps 1, 17, 33... (`every=16`) | for each tensor the histogram of the gradient, its largest element with its index, zeros, subnormals; the norm of the parameters, update over weight; what rounding swallows; where eps dominates; signal over noise from the rule's moments; the cosine of gradient and update | 8 to 14 % of a step, averaged |
 | on request | `every=1`: all that in every step. `cosines=True`: the cosine with the gradient before in every step, not only behind a sampled one (16 bytes for each of up to 512 elements of a tensor, which are there in any case) | |
 
-That is so for arrays that no cache holds (4 and 64 Mi parameters, AVX-512 and AVX2, one and two threads), where
-memory is waited for. In a cache the sums take as long as they take: 40 % of a step. Besides, each tensor costs
-half a microsecond in each step, and vectors of up to 65,536 half a nanosecond for each element, so that 4 vectors
-of 2,400 take 2.3 plain steps, and 10,000 of 64 take 4 (`python benchmarks/bench.py monitor` measures all of it).
+That is so for AdamW and arrays that no cache holds (4 and 64 Mi parameters, AVX-512 and AVX2, one and two
+threads), where memory is waited for; of a step of `sgd`, which moves half as much, sampling takes 18 to 24 %. In a
+cache the sums take as long as they take: 40 % of a step. Besides, each tensor costs half a microsecond in each
+step, and vectors of up to 65,536 half a nanosecond for each element, so that 4 vectors of 2,400 take 2.3 plain
+steps, and 10,000 of 64 take 4 (`python benchmarks/bench.py monitor` measures all but `sgd`).
 
 Memory: a quarter of a byte for each parameter, 10 KB for each tensor, 5 bytes for each element of vectors of up
 to 65,536. All of it is had when the monitor is attached, or by the next step; steps allocate nothing.
