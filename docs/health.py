@@ -43,8 +43,8 @@ updates that the optimizer makes.
 
 | when | what | cost |
 |---|---|---|
-| every step | norms (1, 2, inf) before and after clipping, of the update; elements that are not finite with tensor and first index; how often and how much clipping acts; the last 21 steps | 3 to 10 % of a step |
-| steps 1, 17, 33... (`every=16`) | for each tensor the histogram of the gradient, its largest element with its index, zeros, subnormals; the norm of the parameters, update over weight; what rounding swallows; where eps dominates; signal over noise from the rule's moments; the cosine of gradient and update | 8 to 14 % of a step, averaged |
+| every step | norms (1, 2, inf) before and after clipping, of the update; elements that are not finite with tensor and first index; how often and how much clipping acts; the last 21 steps | 3 to 11 % of a step |
+| steps 1, 17, 33... (`every=16`) | for each tensor the histogram of the gradient, its largest element with its index, zeros, subnormals; the norm of the parameters, update over weight; what rounding swallows; where eps dominates; signal over noise from the rule's moments; the cosine of gradient and update | 8 to 15 % of a step, averaged |
 | on request | `every=1`: all that in every step. `cosines=True`: the cosine with the gradient before in every step, not only behind a sampled one (16 bytes for each of up to 512 elements of a tensor, which are there in any case) | |
 
 That is so for AdamW and arrays that no cache holds (4 and 64 Mi parameters, AVX-512 and AVX2, one and two
