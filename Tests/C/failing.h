@@ -61,13 +61,10 @@ CHECK_UNUSED static void failing_deallocate(void *user, void *memory, size_t siz
 }
 
 CHECK_UNUSED static rvn_options failing_options(failing *f, int threads) {
-  rvn_options o;
-  memset(&o, 0, sizeof o);
+  rvn_options o = threads_of(threads);
   memset(f, 0, sizeof *f);
   f->owner = pthread_self();
-  o.struct_size = sizeof o;
   o.allocate = failing_allocate, o.deallocate = failing_deallocate, o.allocator_user = f;
-  o.threads = threads;
   return o;
 }
 

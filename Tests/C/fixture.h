@@ -21,6 +21,13 @@ CHECK_UNUSED static void fill_random(float *x, size_t n, float scale) {
   for (i = 0; i < n; i++) x[i] = scale * random_float();
 }
 
+CHECK_UNUSED static rvn_options threads_of(int32_t n) {
+  rvn_options o;
+  memset(&o, 0, sizeof o);
+  o.struct_size = sizeof o, o.threads = n;
+  return o;
+}
+
 CHECK_UNUSED static rvn_optimizer *create(const char *recipe) {
   rvn_optimizer *opt = NULL;
   check_status(rvn_optimizer_create(recipe, &opt), RVN_OK, recipe, __FILE__, __LINE__);

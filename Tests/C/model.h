@@ -71,13 +71,6 @@ CHECK_UNUSED static rvn_optimizer *open_with(const char *recipe, const rvn_optio
   return opt;
 }
 
-CHECK_UNUSED static rvn_options threads_of(int32_t n) {
-  rvn_options o;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = n;
-  return o;
-}
-
 enum { STEPS = 4 };
 
 CHECK_UNUSED static void steps(rvn_optimizer *opt, int from, int to, rvn_step_report *r) {

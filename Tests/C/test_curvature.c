@@ -39,13 +39,6 @@ static void fill(model *m) {
     for (k = 0; k < counts[i]; k++) put(m, i, k, (float)((int)(random_bits() >> 58) - 32) / 16);
 }
 
-static rvn_options options(int32_t threads) {
-  rvn_options o;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = threads;
-  return o;
-}
-
 static rvn_optimizer *open_with(const char *recipe, const rvn_options *o) {
   rvn_optimizer *opt = NULL;
   char name[8];
@@ -297,7 +290,7 @@ static void same_bytes(const char *path) {
       "%s", "clip_norm(1) | clip_value(0.5) | %s | decay(0.1) | ema(0.9)", "%s | master",
       "unscale(4) | %s | cautious; w1: seed=3; w4: adam(0.1)"};
   static model wanted, got;
-  rvn_options one = options(1), three = options(3);
+  rvn_options one = threads_of(1), three = threads_of(3);
   char name[1024], recipe[1200];
   size_t n, k;
   for (n = 0; rule(n, name, sizeof name); n++) {
@@ -432,7 +425,7 @@ static void no_bodies(void *user, size_t count, rvn_body body, void *context) {
   body(context, 0);
 }
 static void broken_host(void) {
-  rvn_options o = options(3);
+  rvn_options o = threads_of(3);
   rvn_optimizer *opt;
   NOTE("a host's threads");
   o.parallel_for = no_bodies;

@@ -133,11 +133,9 @@ typedef struct World {
 
 /* Types go round the tensors: all are F64 where `type` is, and so on. */
 static void make(World *w, const char *recipe, int32_t type, int threads) {
-  rvn_options o;
+  rvn_options o = threads_of(threads);
   int k, i;
   memset(w, 0, sizeof *w);
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = threads;
   check_status(rvn_optimizer_create_with(recipe, &o, &w->opt), RVN_OK, recipe, __FILE__, __LINE__);
   for (k = 0; k < TENSORS; k++) {
     char name[8];

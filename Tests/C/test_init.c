@@ -78,11 +78,9 @@ static void every_entry(void) {
 static uint64_t digest(const char *recipe, int threads, int32_t dtype) {
   static const int64_t large[] = {64, 48}, deep[] = {48, 16, 3}, flat[] = {2048};
   uint64_t h = 0xcbf29ce484222325u;
-  rvn_options o;
+  rvn_options o = threads_of(threads);
   rvn_tensor t = tensor(bytes, dtype, 2, large);
   size_t i, n = 64 * 48;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = threads;
   if (strncmp(recipe, "delta", 5) == 0) t.rank = 3, t.shape = deep, n = 48 * 16 * 3;
   if (strncmp(recipe, "forget", 6) == 0) t.rank = 1, t.shape = flat, n = 2048;
   CHECK_OK(rvn_init_with(recipe, 20240517, &t, &o));

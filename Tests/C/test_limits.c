@@ -80,10 +80,8 @@ static void many_tensors(void) {
 }
 
 static void run_model(int threads) {
-  rvn_options o;
+  rvn_options o = threads_of(threads);
   rvn_optimizer *opt = NULL;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = threads;
   memset(w, 0, sizeof w);
   CHECK_OK(rvn_optimizer_create_with("clip_norm(1) | adamw(0.1)", &o, &opt));
   CHECK_OK(add(opt, "w", w, g, N));

@@ -44,11 +44,9 @@ static void all_rows(int32_t threads) {
   static int64_t order[ROWS];
   static float permuted[COUNT];
   char recipe[1024], text[1200];
-  rvn_options o;
+  rvn_options o = threads_of(threads);
   size_t n;
   int i, s, k;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = threads;
   for (n = 0; rule_recipe(n, recipe, sizeof recipe); n++) {
     rvn_optimizer *a = NULL, *b = NULL;
     rvn_step_report ra = blank(), rb = blank();

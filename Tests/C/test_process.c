@@ -14,9 +14,7 @@ static const char *recipe = "clip_norm(1) | adamw(0.01)";
 
 static rvn_optimizer *open_model(float *data, int64_t n, int threads) {
   rvn_optimizer *opt = NULL;
-  rvn_options o;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = threads;
+  rvn_options o = threads_of(threads);
   CHECK_OK(rvn_optimizer_create_with(recipe, &o, &opt));
   CHECK_OK(add(opt, "w", data, grads, n));
   return opt;

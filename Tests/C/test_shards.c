@@ -352,10 +352,8 @@ static int32_t alone(void *user, double *values, size_t count) {
 
 static rvn_optimizer *one_of(const char *recipe, int32_t rank, int32_t world, int32_t *answer,
                              float *data, float *grad, int64_t n) {
-  rvn_options o;
+  rvn_options o = threads_of(1);
   rvn_optimizer *opt = NULL;
-  memset(&o, 0, sizeof o);
-  o.struct_size = sizeof o, o.threads = 1;
   o.rank = rank, o.world = world, o.all_sum = alone, o.all_sum_user = answer;
   CHECK_OK(rvn_optimizer_create_with(recipe, &o, &opt));
   CHECK_OK(add(opt, "w", data, grad, n));
