@@ -8,9 +8,10 @@
 #     exact in Double (ravine_add_square): results are the same on every machine.
 #
 # Three exceptions. What all rules or stages tell of a block is a call behind it (Told.take,
-# measureUpdate). A function may call __stack_chk_fail, which is not called unless the stack was
-# overwritten. Identical functions of a module are merged into one without a name (.L__unnamed_1);
-# it belongs to a module if all that refer to it do.
+# measureUpdate), whose own loop, Told.add, copies its sums by a call at the baseline. A function may
+# call __stack_chk_fail, which is not called unless the stack was overwritten. Identical functions of
+# a module are merged into one without a name (.L__unnamed_1); it belongs to a module if all that
+# refer to it do.
 set -eu
 export LC_ALL=C
 object=$1/ravine.o
@@ -70,7 +71,7 @@ function say(rule) { if (!((f, rule) in said)) { said[f, rule] = 1; print "isa: 
   f = $0; sub(/^[0-9a-f]+ </, "", f); sub(/>:$/, "", f)
   l = number != "" ? owner[number] + 0 : level(f)
   loop = 0
-  if (match(f, /Kernels(AVX2|AVX512)?[0-9]+(sweep|follow|measure|measureBlocks|measureSizes|measureUpdate|inspect|pass|scale|loadFloats|loadDoubles|storeFloats|storeDoubles|reflect|productTile)(yy|yS)/)) {
+  if (match(f, /Kernels(AVX2|AVX512)?[0-9]+(sweep|follow|measure|measureBlocks|measureSizes|measureUpdate|inspect|pass|scale|loadFloats|loadDoubles|storeFloats|storeDoubles|reflect|productTile)(yy|yS)|KernelsAVX(2|512)4ToldV3add/)) {
     loop = 1
     copies = f ~ /(load|store)(Floats|Doubles)/
     kind = l; count[kind]++
