@@ -93,22 +93,13 @@ extension Monitor {
   @_optimize(speed)
   func fetch(after i: Int) {
     if i + 8 < subjects.count, let track = subject(i + 8).pointee.gradient {
-      fetch(UnsafeRawPointer(track), MemoryLayout<Track>.size)
+      prefetch(UnsafeRawPointer(track), MemoryLayout<Track>.size)
     }
     if i + 4 < subjects.count, let track = subject(i + 4).pointee.gradient,
       let quiet = track.pointee.quiet, let fired = track.pointee.fired
     {
-      fetch(UnsafeRawPointer(quiet), 4 * min(64, track.pointee.units))
-      fetch(UnsafeRawPointer(fired), min(64, track.pointee.units))
-    }
-  }
-
-  @inline(__always)
-  private func fetch(_ memory: UnsafeRawPointer, _ bytes: Int) {
-    var at = 0
-    while at < bytes {
-      ravine_prefetch(memory + at)
-      at += 64
+      prefetch(UnsafeRawPointer(quiet), 4 * min(64, track.pointee.units))
+      prefetch(UnsafeRawPointer(fired), min(64, track.pointee.units))
     }
   }
 

@@ -64,8 +64,9 @@ private func prefetch(_ tensor: UnsafePointer<Tensor>, _ work: UnsafePointer<Wor
   }
 }
 
+/// Asks for so many bytes of an array, which a monitor does, too.
 @inline(__always)
-private func prefetch(_ array: UnsafeRawPointer, _ bytes: Int) {
+func prefetch(_ array: UnsafeRawPointer, _ bytes: Int) {
   var at = 0
   while at < bytes {
     ravine_prefetch(array + at)
