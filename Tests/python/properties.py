@@ -426,6 +426,7 @@ WATCHED = [
 ]
 
 
+@functools.cache
 def watched(threads=1):
     """What monitors say that sample every second step: the case -> a hash."""
     out = {}
